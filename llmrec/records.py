@@ -1,0 +1,216 @@
+"""The frozen records that flow between the rooms, in the exact shape of the wire form.
+
+A real product and a real match, one JSON object a line::
+
+    {"id":"B07","title":"Acme Trail 2 running shoe, 42","brand":"Acme","price":{"amount":89.0,"currency":"EUR"}}
+    {"content_id":"clip-1","products":[{"product_id":"B07","rank":1,"score":3.1,"probability":null,"evidence":[
+      {"source":"speech","start":2.4,"end":4.0,"text":"the Trail two","field":"title"}]}],
+      "no_match":{"decision":null,"probability":null}}
+
+Records are ``msgspec.Struct``s: immutable, checked on decoding, about ten times quicker to read and write than
+dataclasses through ``json``. Times are seconds from the start of the content.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+ContentKind = Literal["video", "live", "search", "post"]
+TextSource = Literal["speech", "screen", "caption", "chat", "vision"]
+#: Where evidence was found: a timed text source, or one of a content's own text fields.
+EvidenceSource = Literal["speech", "screen", "caption", "chat", "vision", "title", "hashtags"]
+
+
+class Price(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An amount of money; ``currency`` is an ISO 4217 code, empty when the source names none."""
+
+    amount: float
+    currency: str = ""
+
+
+class Product(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One row of a catalog. ``extra`` keeps every column that has no field of its own."""
+
+    id: str
+    title: str
+    description: str = ""
+    brand: str = ""
+    category: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
+    price: Price | None = None
+    images: tuple[str, ...] = ()
+    url: str = ""
+    language: str = ""
+    extra: dict[str, Any] = {}
+
+
+class TimedText(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Words said, shown or typed between ``start`` and ``end`` (seconds)."""
+
+    start: float
+    end: float
+    text: str
+    source: TextSource
+    confidence: float | None = None
+
+
+class Keyframe(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A still of the content at ``time`` (seconds); ``shot`` counts from 0."""
+
+    time: float
+    path: str
+    shot: int | None = None
+
+
+class Content(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something watched or asked: a video, a livestream, a search query or a post."""
+
+    id: str
+    kind: ContentKind
+    title: str = ""
+    caption: str = ""
+    hashtags: tuple[str, ...] = ()
+    language: str = ""
+    media: str = ""
+    timed_text: tuple[TimedText, ...] = ()
+    keyframes: tuple[Keyframe, ...] = ()
+
+
+class Support(msgspec.Struct, frozen=True):
+    """A claim of a summary and the characters ``[start, end)`` of the product field that back it."""
+
+    claim: str
+    field: str
+    start: int
+    end: int
+
+
+class PromptVersion(msgspec.Struct, frozen=True):
+    """Which prompt wrote a text."""
+
+    name: str
+    version: str
+
+
+class ProductSummary(msgspec.Struct, frozen=True):
+    """What a language model wrote about a product, with the source of each claim.
+
+    ``problems`` lists what the parser could not use; an empty ``summary`` with a problem means that the model's answer
+    could not be read.
+    """
+
+    product_id: str
+    headline: str
+    summary: str
+    highlights: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
+    support: tuple[Support, ...] = ()
+    model: str = ""
+    adapter: str | None = None
+    prompt: PromptVersion | None = None
+    problems: tuple[str, ...] = ()
+
+
+class IntentSupport(msgspec.Struct, frozen=True):
+    """A claim of an intent and the words of the content (with their time in seconds) that back it."""
+
+    claim: str
+    source: EvidenceSource
+    text: str
+    start: float | None = None
+    end: float | None = None
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """What a content shows or wants; ``query`` is the sentence that is embedded."""
+
+    content_id: str
+    product_type: str = ""
+    brand: str = ""
+    attributes: dict[str, str] = {}
+    query: str = ""
+    support: tuple[IntentSupport, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What a retriever is asked: the whole text, and the short title of it where there is one."""
+
+    text: str
+    title: str = ""
+
+
+class Hit(msgspec.Struct, frozen=True):
+    """A product found by a retriever; a higher ``score`` is better. ``retriever`` names who found it."""
+
+    product_id: str
+    score: float
+    retriever: str
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """Words of the content (``text`` from ``source``, seconds where timed) that met a ``field`` of the product."""
+
+    source: EvidenceSource
+    start: float | None
+    end: float | None
+    text: str
+    field: str
+
+
+class RankedProduct(msgspec.Struct, frozen=True):
+    """A product in a match; ``rank`` counts from 1, ``probability`` is null until a calibration is given."""
+
+    product_id: str
+    rank: int
+    score: float
+    probability: float | None = None
+    evidence: tuple[Evidence, ...] = ()
+
+
+class NoMatch(msgspec.Struct, frozen=True):
+    """Whether the catalog has no such product (null: not decided), and how probable that is."""
+
+    decision: bool | None = None
+    probability: float | None = None
+
+
+class Match(msgspec.Struct, frozen=True):
+    """The products found for a content, best first."""
+
+    content_id: str
+    products: tuple[RankedProduct, ...] = ()
+    no_match: NoMatch = NoMatch()
+
+
+class Message(msgspec.Struct, frozen=True):
+    """One turn of a conversation with a language model."""
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+#: What a language model is asked: its turns, oldest first.
+Conversation = tuple[Message, ...]
+
+
+class GenerationSettings(msgspec.Struct, frozen=True):
+    """How a language model writes. ``temperature`` 0 is greedy and deterministic; ``seed`` matters above 0."""
+
+    max_new_tokens: int = 256
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+    stop: tuple[str, ...] = ()
+
+
+class Completion(msgspec.Struct, frozen=True):
+    """What a language model wrote. ``truncated_prompt_tokens`` counts what was cut from the prompt (0: nothing)."""
+
+    text: str
+    finish: Literal["stop", "length"]
+    prompt_tokens: int
+    new_tokens: int
+    truncated_prompt_tokens: int = 0

@@ -1,0 +1,129 @@
+"""Parquet: the large form of every record, with the same fields as the JSON form; both round-trip exactly.
+
+The Arrow schema follows from the record's type: nested records are structs, tuples are lists, ``dict[str, str]`` is a
+map, and a free ``dict[str, Any]`` is a JSON text, since its values have no common type.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from llmrec.errors import InputError
+from llmrec.storage.atomic import atomic_file
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+#: Rows of a row group: small enough that a reader holds little, large enough to compress.
+ROW_GROUP = 10_000
+
+
+def arrow_schema(type: type[Record]) -> pa.Schema:
+    """The Arrow schema of a record type."""
+    import pyarrow as pa
+
+    info = msgspec.inspect.type_info(type)
+    assert isinstance(info, msgspec.inspect.StructType)
+    return pa.schema([pa.field(field.encode_name, _arrow_type(field.type)) for field in info.fields])
+
+
+def write_parquet(target: str | Path, records: Iterable[Record], type: type[Record]) -> int:
+    """Write records to a Parquet file that appears whole or not at all; returns how many."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = arrow_schema(type)
+    converters = _json_columns(type)
+    stream = iter(records)
+    count = 0
+    with atomic_file(target) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        while chunk := list(itertools.islice(stream, ROW_GROUP)):
+            rows = [_row(record, converters) for record in chunk]
+            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
+            count += len(rows)
+    return count
+
+
+def read_parquet(source: str | Path, type: type[Record]) -> Iterator[Record]:
+    """Read records from a Parquet file, a row group at a time.
+
+    Raises:
+        InputError: Missing, damaged, or not of this record type.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    converters = _json_columns(type)
+    number = 0
+    try:
+        with pq.ParquetFile(source) as file:
+            for batch in file.iter_batches(batch_size=ROW_GROUP):
+                for row in batch.to_pylist(maps_as_pydicts="strict"):
+                    number += 1
+                    for name in converters:
+                        row[name] = msgspec.json.decode(row[name]) if row.get(name) else {}
+                    yield msgspec.convert(row, type)
+    except (pa.ArrowException, OSError) as error:
+        step = "Check the path; a catalog of other columns is read by 'llmrec catalog import'."
+        raise InputError(f"{source}: cannot be read as Parquet ({error})", next_step=step) from error
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        step = f"Give a Parquet file that llmrec wrote for {type.__name__} records."
+        raise InputError(f"{source}, row {number}: {error}", next_step=step) from error
+
+
+def _arrow_type(info: msgspec.inspect.Type) -> pa.DataType:
+    import pyarrow as pa
+
+    kinds = msgspec.inspect
+    match info:
+        case kinds.StrType():
+            return pa.string()
+        case kinds.LiteralType():
+            return pa.string()
+        case kinds.FloatType():
+            return pa.float64()
+        case kinds.IntType():
+            return pa.int64()
+        case kinds.BoolType():
+            return pa.bool_()
+        case kinds.VarTupleType():
+            return pa.list_(_arrow_type(info.item_type))
+        case kinds.StructType():
+            return pa.struct([pa.field(field.encode_name, _arrow_type(field.type)) for field in info.fields])
+        case kinds.DictType():
+            if isinstance(info.value_type, kinds.AnyType):
+                return pa.string()
+            return pa.map_(_arrow_type(info.key_type), _arrow_type(info.value_type))
+        case kinds.UnionType():
+            return _arrow_type(next(option for option in info.types if not isinstance(option, kinds.NoneType)))
+    raise TypeError(f"no Arrow type for {info}")
+
+
+def _json_columns(type: type[Record]) -> list[str]:
+    info = msgspec.inspect.type_info(type)
+    assert isinstance(info, msgspec.inspect.StructType)
+    free = (f for f in info.fields if isinstance(f.type, msgspec.inspect.DictType))
+    return [f.encode_name for f in free if isinstance(f.type.value_type, msgspec.inspect.AnyType)]  # type: ignore[attr-defined]
+
+
+def _row(record: Any, json_columns: list[str]) -> dict[str, Any]:
+    # to_builtins leaves out defaults, as the JSON form does; Parquet has a value in every column
+    row = {name: getattr(record, name) for name in record.__struct_fields__}
+    for name in json_columns:
+        row[name] = msgspec.json.encode(row[name]).decode()
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return list(value.items()) if isinstance(value, dict) else value
