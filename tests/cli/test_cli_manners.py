@@ -1,0 +1,68 @@
+"""Shared manners: quick help, exit codes, errors on stderr without a traceback."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from llmrec.cli.manners import LlmrecGroup, table
+from llmrec.errors import GenerationError, InputError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom llmrec.cli import app\n"
+        "try: app(['--help'])\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'transformers', 'faiss', 'av', 'numpy', 'pyarrow', 'sentence_transformers', 'cv2'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    used = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, cwd=ROOT)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(used) < 0.6, f"CPU seconds of `llmrec --help`: {used}"
+
+
+def test_the_shim_is_the_same_app() -> None:
+    shim = subprocess.run([sys.executable, "cli.py", "--version"], capture_output=True, text=True, cwd=ROOT)
+    module = subprocess.run([sys.executable, "-m", "llmrec", "--version"], capture_output=True, text=True, cwd=ROOT)
+    assert shim.stdout == module.stdout != ""
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "message"),
+    [
+        (InputError("a.csv, row 3: no id", next_step="Give one."), 2, "error: a.csv, row 3: no id\n  next: Give one."),
+        (GenerationError("server gone", next_step="Start it."), 1, "error: server gone"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (OSError(28, "No space left on device", "/x/out"), 2, "error: /x/out: no space left on the disk"),
+    ],
+)
+def test_errors_become_messages_and_exit_codes(error: BaseException, code: int, message: str) -> None:
+    app = typer.Typer(cls=LlmrecGroup, pretty_exceptions_enable=False)
+
+    @app.callback()
+    def root() -> None: ...
+
+    @app.command()
+    def fail() -> None:
+        raise error
+
+    result = CliRunner().invoke(app, ["fail"])
+    assert result.exit_code == code
+    assert message in result.stderr
+    assert result.stdout == ""
+
+
+def test_table_lines_up_wide_characters() -> None:
+    assert table(["a", "b"], [["x", "1"], ["水筒", "2"]]).splitlines() == ["a     b", "----  -", "x     1", "水筒  2"]
