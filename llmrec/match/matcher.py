@@ -1,0 +1,131 @@
+"""From contents to ranked products with evidence.
+
+::
+
+    matcher = Matcher(Index.open("shop.index", encoder=load_encoder("starter:minilm")))
+    for match in matcher.match(read_records("contents.jsonl", Content)):
+        print(match.content_id, match.products[0].product_id, match.products[0].evidence)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from llmrec.errors import InputError
+from llmrec.match.evidence import LIMIT, explain, segments_of, word_weights
+from llmrec.match.fusion import WEIGHTS, fuse_views
+from llmrec.match.views import View, views_of
+from llmrec.records import Content, Hit, Intent, Match, Product, Query, RankedProduct
+
+
+class Catalogued(Protocol):
+    """What a matcher needs of an index: to find products and to show them."""
+
+    def search(self, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]: ...
+
+    def product(self, product_id: str) -> Product: ...
+
+
+class MatchSettings(msgspec.Struct, frozen=True):
+    """How contents are matched.
+
+    ``depth`` products of each view are fused; ``weights`` are those of the groups of views (``llmrec.match.fusion``).
+    """
+
+    k: int = 10
+    depth: int = 100
+    weights: Mapping[str, float] = msgspec.field(default_factory=lambda: WEIGHTS)
+    evidence: int = LIMIT
+
+
+class Matcher:
+    """Finds the products that contents show or want.
+
+    Args:
+        index: A built index, opened with its encoder.
+        watch: Turns a media file into timed text and keyframes (``llmrec.video.Watcher().watch``); needed only for
+            contents that name a media file and have not been watched.
+        intents: Writes the shopping intent of contents (``llmrec.summarize.IntentWriter(generator).intents``).
+        settings: See ``MatchSettings``.
+    """
+
+    def __init__(
+        self,
+        index: Catalogued,
+        *,
+        watch: Callable[[Path], Content] | None = None,
+        intents: Callable[[Iterable[Content]], Iterable[Intent]] | None = None,
+        settings: MatchSettings | None = None,
+    ) -> None:
+        self.index = index
+        self.settings = settings or MatchSettings()
+        self._watch = watch
+        self._intents = intents
+
+    def match(self, contents: Iterable[Content], *, folder: str | Path = ".", batch_size: int = 32) -> Iterator[Match]:
+        """Match contents, in order, a batch at a time.
+
+        Args:
+            contents: What is to be matched.
+            folder: Where relative media paths start: the folder of the contents file.
+            batch_size: Contents that are searched together.
+
+        Raises:
+            InputError: A content's media is missing or cannot be watched; names the content.
+        """
+        stream = iter(contents)
+        while batch := list(itertools.islice(stream, batch_size)):
+            yield from self._match_batch([self.watched(content, folder) for content in batch])
+
+    def watched(self, content: Content, folder: str | Path = ".") -> Content:
+        """The content with the timed text and keyframes of its media, watched now if it has none yet."""
+        if not content.media or content.timed_text or content.keyframes:
+            return content
+        path = Path(folder) / content.media
+        if not path.exists():
+            step = "Correct the path (it is relative to the contents file), or leave 'media' out."
+            raise InputError(f"content {content.id!r}: media file {path} does not exist", next_step=step)
+        if self._watch is None:
+            raise InputError(
+                f"content {content.id!r}: {path} has not been watched",
+                next_step="Run 'llmrec watch' first, or give the matcher a watcher.",
+            )
+        seen = self._watch(path)
+        return msgspec.structs.replace(
+            content,
+            title=content.title or seen.title,
+            caption=content.caption or seen.caption,
+            hashtags=content.hashtags or seen.hashtags,
+            language=content.language or seen.language,
+            timed_text=seen.timed_text,
+            keyframes=seen.keyframes,
+        )
+
+    def _match_batch(self, contents: list[Content]) -> Iterator[Match]:
+        intents: Iterable[Intent | None] = self._intents(contents) if self._intents else [None] * len(contents)
+        views: list[list[View]] = [views_of(c, intent) for c, intent in zip(contents, intents, strict=True)]
+        depth = max(self.settings.depth, self.settings.k)
+        hits = iter(self.index.search([view.query for group in views for view in group], depth))
+        for content, group in zip(contents, views, strict=True):
+            fused = fuse_views([(view.group, next(hits)) for view in group], self.settings.weights)
+            yield self._explained(content, fused)
+
+    def _explained(self, content: Content, hits: list[Hit]) -> Match:
+        candidates = {hit.product_id: self.index.product(hit.product_id) for hit in hits[: self.settings.depth]}
+        weights = word_weights(candidates.values())
+        segments = segments_of(content)
+        products = tuple(
+            RankedProduct(
+                product_id=hit.product_id,
+                rank=rank,
+                score=hit.score,
+                evidence=explain(segments, candidates[hit.product_id], weights, self.settings.evidence),
+            )
+            for rank, hit in enumerate(hits[: self.settings.k], start=1)
+        )
+        return Match(content.id, products)

@@ -1,0 +1,119 @@
+"""Views, fusion and the matcher, with the figures worked out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmrec.errors import InputError
+from llmrec.match import Matcher, MatchSettings, fuse_views, views_of
+from llmrec.match.views import distinct, windows
+from llmrec.records import Content, Hit, Intent, Product, Query, TimedText
+from tests.fakes import FakeRetriever
+
+PRODUCTS = {
+    "mug": Product("mug", "blue enamel mug"),
+    "pot": Product("pot", "blue enamel pot"),
+    "tent": Product("tent", "two person tent"),
+}
+
+
+class Shelf:
+    """An index of fakes."""
+
+    def __init__(self) -> None:
+        self._found = FakeRetriever({id: product.title for id, product in PRODUCTS.items()})
+        self.asked: list[Query] = []
+
+    def search(self, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
+        self.asked.extend(queries)
+        return self._found.search(queries, k)
+
+    def product(self, product_id: str) -> Product:
+        return PRODUCTS[product_id]
+
+
+def test_a_search_is_one_view() -> None:
+    views = views_of(Content("c", "search", title="blue mug", hashtags=("#sale",)))
+    assert [(v.group, v.query) for v in views] == [("whole", Query("blue mug \nsale", "blue mug"))]
+
+
+def test_a_video_has_a_view_for_each_source() -> None:
+    said, shown = TimedText(0, 1, "a mug", "speech"), TimedText(0, 1, "€5", "screen")
+    content = Content("c", "video", title="Look!", timed_text=(said, shown, said))
+    views = views_of(content, Intent("c", query="enamel mug"))
+    assert [v.group for v in views] == ["whole", "written", "screen", "speech", "intent"]
+    assert views[3].query == Query("a mug")
+    assert views[-1].query == Query("enamel mug")
+
+
+def test_long_speech_is_cut_into_overlapping_windows() -> None:
+    pieces = [TimedText(float(i), i + 1.0, f"w{i} x{i}", "speech") for i in range(10)]
+    assert windows(pieces, size=8, long=20) == []
+    found = windows(pieces, size=8, long=19)
+    assert found[0] == "w0 x0 w1 x1 w2 x2 w3 x3"
+    assert found[1] == "w2 x2 w3 x3 w4 x4 w5 x5"
+    assert found[-1].endswith("w9 x9")
+
+
+@given(st.lists(st.integers(1, 30), max_size=30), st.integers(1, 40))
+def test_windows_cover_every_piece(lengths: list[int], size: int) -> None:
+    pieces = [TimedText(float(i), i + 1.0, f"p{i} " + "w " * (n - 1), "chat") for i, n in enumerate(lengths)]
+    found = " ".join(windows(pieces, size=size, long=0)).split()
+    assert {f"p{i}" for i in range(len(lengths))} <= set(found)
+
+
+def test_distinct_keeps_the_first_spelling() -> None:
+    assert distinct(["Sale", "", "SALE ", "mug"]) == ["Sale", "mug"]
+
+
+def test_fusion_by_hand() -> None:
+    whole = [Hit("a", 3.0, "i"), Hit("b", 2.0, "i")]
+    speech = [Hit("b", 5.0, "i"), Hit("c", 1.0, "i")]
+    fused = fuse_views([("whole", whole), ("speech", speech), ("unknown", whole)], {"whole": 1.0, "speech": 0.5})
+    # a: 3 + .5 × 1 (the floor); b: 2 + .5 × 5; c: 2 (the floor) + .5 × 1
+    assert [(hit.product_id, hit.score) for hit in fused] == [("b", 4.5), ("a", 3.5), ("c", 2.5)]
+
+
+def test_of_the_windows_the_best_counts() -> None:
+    views = [("window", [Hit("a", 1.0, "i")]), ("window", [Hit("b", 4.0, "i"), Hit("a", 3.0, "i")])]
+    assert [(h.product_id, h.score) for h in fuse_views(views, {"window": 1.0})] == [("b", 4.0), ("a", 3.0)]
+
+
+def test_match_ranks_and_explains() -> None:
+    matcher = Matcher(Shelf(), settings=MatchSettings(k=2))
+    contents = [Content("1", "search", title="enamel mug"), Content("2", "search", title="tent")]
+    first, second = matcher.match(contents)
+    assert [(p.product_id, p.rank) for p in first.products] == [("mug", 1), ("pot", 2)]
+    assert first.products[0].evidence[0].text == "enamel mug"
+    assert second.products[0].product_id == "tent"
+    assert first.no_match.decision is None and first.products[0].probability is None
+
+
+def test_media_is_watched_first_and_the_content_keeps_its_own_words(tmp_path: Path) -> None:
+    (tmp_path / "clip.mp4").touch()
+    seen: list[Path] = []
+
+    def watch(path: Path) -> Content:
+        seen.append(path)
+        return Content("other", "video", title="from file", timed_text=(TimedText(1, 2, "a tent", "speech"),))
+
+    matcher = Matcher(Shelf(), watch=watch)
+    content = Content("c", "live", caption="hi", media="clip.mp4")
+    (match,) = matcher.match([content], folder=tmp_path)
+    assert seen == [tmp_path / "clip.mp4"]
+    assert match.content_id == "c"
+    assert match.products[0].product_id == "tent"
+    watched = matcher.watched(content, tmp_path)
+    assert (watched.kind, watched.caption, watched.title) == ("live", "hi", "from file")
+    assert matcher.watched(watched, tmp_path) is watched
+
+
+def test_missing_media_names_the_content(tmp_path: Path) -> None:
+    matcher = Matcher(Shelf(), watch=lambda path: Content("x", "video"))
+    with pytest.raises(InputError, match=r"content 'c': media file .*gone\.mp4 does not exist"):
+        list(matcher.match([Content("c", "video", media="gone.mp4")], folder=tmp_path))
