@@ -2,14 +2,17 @@
 
 from llmrec.storage.atomic import atomic_file, atomic_folder
 from llmrec.storage.jsonl import read_jsonl, write_jsonl
+from llmrec.storage.ledger import Ledger, fingerprint
 from llmrec.storage.manifest import read_manifest, sha256_file, write_manifest
 from llmrec.storage.parquet import arrow_schema, read_parquet, write_parquet
 from llmrec.storage.records_io import read_records, write_records
 
 __all__ = [
+    "Ledger",
     "arrow_schema",
     "atomic_file",
     "atomic_folder",
+    "fingerprint",
     "read_jsonl",
     "read_manifest",
     "read_parquet",
