@@ -156,7 +156,7 @@ def _score(metric: Metric, gains: NDArray[np.float64], ideal: NDArray[np.float64
         case "hit":
             return found.any(axis=1).astype(np.float64)
         case "mrr":
-            return (found / ranks).max(axis=1)
+            return np.max(found / ranks, axis=1)
         case "map":
             return (found * found.cumsum(axis=1) / ranks).sum(axis=1) / relevant
         case "rprec":
