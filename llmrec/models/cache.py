@@ -54,7 +54,9 @@ def read_entry(entry: Path) -> dict[str, Any] | None:
         manifest = json.loads((entry / MANIFEST).read_text(encoding="utf-8"))
         sizes = {name: entry_["bytes"] for name, entry_ in manifest["files"].items()}
         folder = model_path(entry, manifest)
-        if manifest["format"] != FORMAT or any((folder / name).stat().st_size != n for name, n in sizes.items()):
+        if (manifest["format"], "model_kind" in manifest) != (FORMAT, True) or any(
+            (folder / name).stat().st_size != n for name, n in sizes.items()
+        ):
             return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -147,7 +149,7 @@ def describe(folder: Path, *, path: Path | None = None, names: list[str] | None 
 
     where = path or folder
     names = names or [file.relative_to(where).as_posix() for file in where.rglob("*") if file.is_file()]
-    files = {
+    files: dict[str, dict[str, Any]] = {
         name: {"bytes": (where / name).stat().st_size, "sha256": _sha256(where / name)}
         for name in sorted(names)
         if name != MANIFEST

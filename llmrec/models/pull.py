@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,8 @@ def fill_starter(starter: Starter, scratch: Path, model: Path) -> dict[str, Any]
         (model / name).write_text(text, encoding="utf-8")
     return {
         "reference": starter.reference,
-        "kind_of_model": starter.kind,
+        "model_kind": starter.kind,
         "licence": starter.licence,
         "revision": starter.revision,
-        "packages": [
-            {"registry": a.registry, "package": a.package, "version": a.version, "sha256": a.sha256}
-            for a in starter.archives
-        ],
+        "packages": [asdict(archive) for archive in starter.archives],
     }

@@ -91,10 +91,8 @@ def _starter(starter: Starter, root: Path, offline: bool) -> ModelFolder:
 
 def as_folder(entry: Path, manifest: dict[str, Any]) -> ModelFolder:
     """The record of a cached model."""
-    fields = {
-        key: str(manifest.get(key, "")) for key in ("reference", "kind_of_model", "licence", "digest", "revision")
-    }
-    return ModelFolder(path=model_path(entry, manifest), kind=fields.pop("kind_of_model"), **fields)
+    fields = {key: str(manifest.get(key, "")) for key in ("reference", "licence", "digest", "revision")}
+    return ModelFolder(path=model_path(entry, manifest), kind=str(manifest["model_kind"]), **fields)
 
 
 def _known(reference: str) -> Starter:
