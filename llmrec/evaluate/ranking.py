@@ -154,16 +154,16 @@ def _score(metric: Metric, gains: NDArray[np.float64], ideal: NDArray[np.float64
             assert metric.cutoff
             return found.sum(axis=1) / metric.cutoff
         case "hit":
-            return found.any(axis=1).astype(np.float64)
+            return np.asarray(found.any(axis=1), dtype=np.float64)
         case "mrr":
-            return np.max(found / ranks, axis=1)
+            return (found / ranks).max(axis=1)
         case "map":
             return (found * found.cumsum(axis=1) / ranks).sum(axis=1) / relevant
         case "rprec":
             return (found & (ranks <= relevant[:, None])).sum(axis=1) / relevant
         case "ndcg":
             best = _dcg(ideal[:, : metric.cutoff])
-            return _dcg(gains[:, : metric.cutoff]) / np.where(best > 0, best, 1.0)
+            return _dcg(gains[:, : metric.cutoff]) / np.maximum(best, 1e-300)
     raise AssertionError(metric.kind)
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from llmrec.errors import InputError
 from llmrec.evaluate.lines import fault, shown, suffix, text_lines
-from llmrec.evaluate.ranking import Ranking, Run, ranked
+from llmrec.evaluate.ranking import Run, ranked
 from llmrec.records import Match, RankedProduct
 from llmrec.storage import atomic_file, read_parquet
 
@@ -30,7 +30,7 @@ _STEP = "Give six columns: content Q0 product rank score tag; or Match records a
 
 def read_run(source: str | Path) -> dict[str, dict[str, float]]:
     """Read a run: content id to product id to score. See ``read_matches``."""
-    return to_run(read_matches(source))
+    return run_from_matches(read_matches(source))
 
 
 def read_matches(source: str | Path) -> list[Match]:
@@ -55,7 +55,7 @@ def read_matches(source: str | Path) -> list[Match]:
     return _read_trec(source, lines)
 
 
-def to_run(matches: Iterable[Match]) -> dict[str, dict[str, float]]:
+def run_from_matches(matches: Iterable[Match]) -> dict[str, dict[str, float]]:
     """Content id to product id to score."""
     return {match.content_id: {p.product_id: p.score for p in match.products} for match in matches}
 
@@ -172,6 +172,3 @@ def _untied(scored: list[tuple[str, float]]) -> list[str]:
         last = value if value < last else np.nextafter(last, np.float32(-np.inf))
         texts.append(str(last))
     return texts
-
-
-__all__ = ["Ranking", "Run", "check_id", "read_matches", "read_run", "to_run", "write_run"]
