@@ -1,0 +1,177 @@
+"""A model reference to an encoder: which layout the folder has, and what its own configuration says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from llmrec.embed.encoder import Backend, TextEncoder
+from llmrec.errors import InputError, ModelError
+from llmrec.models import resolve
+
+#: Names that models give to the prompt of a kind, the first found counts (as in sentence-transformers).
+PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
+POOLING_NAMES = {"mean": "mean", "lasttoken": "last", "cls": "cls"}
+
+
+def load_encoder(
+    reference: str,
+    *,
+    device: str | None = None,
+    dtype: str = "auto",
+    batch_size: int = 32,
+    max_length: int | None = None,
+    pooling: str | None = None,
+    query_prompt: str | None = None,
+    document_prompt: str | None = None,
+    threads: int | None = None,
+) -> TextEncoder:
+    """Load a text encoder: a sentence-transformers folder, a plain encoder, or any decoder language model.
+
+    Args:
+        reference: ``starter:NAME``, a local folder, a GGUF file or a hub id.
+        device: ``cpu``, ``cuda``, ``cuda:N``; None: CUDA where there is one.
+        dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
+        batch_size: Texts that are encoded together.
+        max_length: Tokens of a text that are seen; None: what the model says, at most 512 where it says nothing.
+        pooling: ``mean``, ``last`` or ``cls``; None: what the model says, else the mean.
+        query_prompt: Put before each query ("query: " for E5); None: the model's own, ``""``: none.
+        document_prompt: The same for documents.
+        threads: CPU threads of torch, for the whole process; None: left as they are.
+
+    Raises:
+        ModelError: The model cannot be found, loaded, or is not safe to load.
+        InputError: An option that this model cannot take.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size={batch_size}: must be 1 or more", next_step="Leave it out for 32.")
+    if threads is not None:
+        if threads < 1:
+            raise InputError(f"threads={threads}: must be 1 or more", next_step="Leave it out.")
+        import torch
+
+        torch.set_num_threads(threads)
+    folder = resolve(reference)
+    layout = _Layout(folder.path)
+    backend, used_pooling = _backend(layout, pooling, max_length, device, dtype)
+    prompts = layout.prompts()
+    for kind, given in (("query", query_prompt), ("document", document_prompt)):
+        if given is not None:
+            prompts[kind] = given
+    settings = {"pooling": used_pooling, "prompts": prompts, "max_length": backend.max_length}
+    digest = hashlib.sha256(json.dumps([folder.digest, settings], sort_keys=True).encode()).hexdigest()
+    return TextEncoder(
+        backend,
+        reference=folder.reference,
+        digest=digest,
+        prompts=prompts,
+        pooling=used_pooling,
+        batch_size=batch_size,
+    )
+
+
+class _Layout:
+    """What the files of a model folder say, without loading the weights."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.modules = self._json("modules.json", [])
+        self.kinds: list[str] = []
+        for module in self.modules:
+            kind = str(module.get("type", ""))
+            if not kind.startswith("sentence_transformers."):
+                step = "Use a model made of the library's own modules: others would run code from elsewhere."
+                raise ModelError(f"{path}: has a module of type {kind!r}", next_step=step)
+            self.kinds.append(kind.rsplit(".", 1)[1])
+            part = path / str(module.get("path", ""))
+            pickled = any(part.glob("pytorch_model*.bin"))
+            if pickled and not any(part.glob("*.safetensors")):
+                step = "Convert the weights to safetensors: pickled ones can run code when they are loaded."
+                raise ModelError(f"{part}: holds pickled weights only", next_step=step)
+
+    def part(self, kind: str) -> str:
+        """Sub-folder of the module of that kind."""
+        return str(self.modules[self.kinds.index(kind)].get("path", ""))
+
+    def pooling(self) -> str | None:
+        """The pooling of this sentence-transformers folder, None when it is one that we leave to the library."""
+        config = self._json(Path(self.part("Pooling"), "config.json"), {})
+        modes = config.get("pooling_mode")
+        if modes is None:  # the form before version 6: one flag a mode
+            modes = [key.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
+                     for key, on in config.items() if key.startswith("pooling_mode_") and on is True]  # fmt: skip
+        modes = [modes] if isinstance(modes, str) else modes
+        known = len(modes) == 1 and config.get("include_prompt", True)
+        return POOLING_NAMES.get(modes[0]) if known else None
+
+    def transformer_settings(self) -> dict[str, Any]:
+        """``max_seq_length`` and ``do_lower_case`` of the transformer module."""
+        return self._json(Path(self.part("Transformer"), "sentence_bert_config.json"), {})
+
+    def is_model2vec(self) -> bool:
+        """Whether this is model2vec's own layout, which has no ``modules.json``."""
+        return self._json("config.json", {}).get("model_type") == "model2vec"
+
+    def prompts(self) -> dict[str, str]:
+        """The prompts of the model's own configuration."""
+        config = self._json("config_sentence_transformers.json", {})
+        given = config.get("prompts") or {}
+        default = given.get(config.get("default_prompt_name") or "", "")
+        return {
+            kind: next((given[name] for name in names if given.get(name)), default)
+            for kind, names in PROMPT_NAMES.items()
+        }
+
+    def _json(self, name: str | Path, default: Any) -> Any:
+        path = self.path / name
+        if not path.is_file():
+            return default
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelError(f"{path}: not JSON ({error})", next_step="Fetch the model again.") from error
+
+
+def _backend(
+    layout: _Layout, pooling: str | None, max_length: int | None, device: str | None, dtype: str
+) -> tuple[Backend, str]:
+    static = layout.kinds in (["StaticEmbedding"], ["StaticEmbedding", "Normalize"])
+    if static or (not layout.modules and layout.is_model2vec()):
+        from llmrec.embed.static import StaticEmbedding
+
+        if pooling not in (None, "static") or max_length is not None:
+            step = "Leave pooling and max_length out: a static encoder has the mean of all tokens only."
+            raise InputError(f"{layout.path}: is a static encoder", next_step=step)
+        embedding = StaticEmbedding(layout.path / (layout.part("StaticEmbedding") if static else ""))
+        return embedding, embedding.pooling
+
+    from llmrec.embed.pooled import PooledTransformer
+
+    if not layout.modules:
+        plain = PooledTransformer(layout.path, pooling=pooling, max_length=max_length, device=device, dtype=dtype)
+        return plain, plain.pooling
+    simple = layout.kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
+    own = layout.pooling() if simple else None
+    if pooling not in (None, own):
+        raise InputError(
+            f"{layout.path}: pools by {own or 'layers of its own'}, not {pooling}", next_step="Leave it out."
+        )
+    if own is not None:
+        settings = layout.transformer_settings()
+        transformer = PooledTransformer(
+            layout.path / layout.part("Transformer"),
+            pooling=own,
+            max_length=max_length,
+            own_length=settings.get("max_seq_length"),
+            lower_case=bool(settings.get("do_lower_case")),
+            device=device,
+            dtype=dtype,
+        )
+        return transformer, own
+
+    from llmrec.embed.sentence import SentenceTransformerModel
+
+    sentence = SentenceTransformerModel(layout.path, max_length=max_length, device=device, dtype=dtype)
+    return sentence, sentence.pooling
