@@ -71,7 +71,7 @@ def model_path(entry: Path, manifest: dict[str, Any]) -> Path:
 def damage(entry: Path, manifest: dict[str, Any]) -> list[str]:
     """Hash every file of a cached model; the names of those that are not as recorded."""
     folder = model_path(entry, manifest)
-    return [name for name, file in manifest["files"].items() if _sha256(folder / name) != file["sha256"]]
+    return [name for name, file in manifest["files"].items() if sha256_file(folder / name) != file["sha256"]]
 
 
 @contextmanager
@@ -150,7 +150,7 @@ def describe(folder: Path, *, path: Path | None = None, names: list[str] | None 
     where = path or folder
     names = names or [file.relative_to(where).as_posix() for file in where.rglob("*") if file.is_file()]
     files: dict[str, dict[str, Any]] = {
-        name: {"bytes": (where / name).stat().st_size, "sha256": _sha256(where / name)}
+        name: {"bytes": (where / name).stat().st_size, "sha256": sha256_file(where / name)}
         for name in sorted(names)
         if name != MANIFEST
     }
@@ -167,11 +167,13 @@ def describe(folder: Path, *, path: Path | None = None, names: list[str] | None 
 
 
 def digest_of(hashes: dict[str, str]) -> str:
-    """SHA-256 over the sorted lines ``name hash``: the digest of a folder."""
-    return sha256("".join(f"{name} {hashes[name]}\n" for name in sorted(hashes)).encode()).hexdigest()
+    """SHA-256 over the sorted lines ``name hash``: the digest of a folder, apart from its documents."""
+    names = sorted(name for name in hashes if not name.endswith(".md") and "LICENSE" not in name.upper())
+    return sha256("".join(f"{name} {hashes[name]}\n" for name in names).encode()).hexdigest()
 
 
-def _sha256(path: Path) -> str:
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
     with open(path, "rb") as file:
         return file_digest(file, "sha256").hexdigest()
 

