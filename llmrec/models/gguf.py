@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec.errors import ModelError
+from llmrec.models.quiet import quiet_transformers
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ def convert_gguf(source: Path, target: Path) -> dict[str, str]:
     from transformers import AutoTokenizer
 
     try:
-        model = _dense(source)
-        tokenizer: Any = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
+        with quiet_transformers():
+            model = _dense(source)
+            tokenizer: Any = AutoTokenizer.from_pretrained(source.parent, gguf_file=source.name)
     except (ValueError, RuntimeError, KeyError, NotImplementedError, OSError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         step = "Give another quantization of the model, or its safetensors form (hub id or folder)."
@@ -46,8 +48,9 @@ def convert_gguf(source: Path, target: Path) -> dict[str, str]:
         split_digits(tokenizer)
     if facts["context"]:
         tokenizer.model_max_length = int(facts["context"])
-    model.save_pretrained(target, safe_serialization=True)
-    tokenizer.save_pretrained(target)
+    with quiet_transformers():
+        model.save_pretrained(target)
+        tokenizer.save_pretrained(target)
     _forget_versions(target)
     return {key: facts[key] for key in ("name", "licence", "architecture")}
 

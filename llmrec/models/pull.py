@@ -28,6 +28,14 @@ def fill_starter(starter: Starter, scratch: Path, model: Path) -> dict[str, Any]
         from llmrec.models.gguf import convert_gguf
 
         convert_gguf(taken / "model.gguf", model)
+    elif starter.convert == "onnx":
+        from llmrec.models.onnx import convert_onnx_encoder
+
+        convert_onnx_encoder(taken, model)
+    elif starter.convert == "torch":
+        from llmrec.models.torch_weights import convert_torch
+
+        convert_torch(taken / "model.pth", model)
     for name, text in starter.extra.items():
         (model / name).parent.mkdir(parents=True, exist_ok=True)
         (model / name).write_text(text, encoding="utf-8")
