@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,6 @@ import pytest
 from llmrec.errors import ArtefactError, StorageError
 from llmrec.records import Product
 from llmrec.storage import atomic_file, atomic_folder, read_manifest, write_manifest, write_records
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 64 KiB."""
-    folder = tmp_path / "tiny"
-    folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_failing_block_leaves_the_old_file(tmp_path: Path) -> None:
@@ -37,20 +24,22 @@ def test_a_failing_block_leaves_the_old_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
-def test_a_full_disk_leaves_the_old_file(tiny_disk: Path, name: str) -> None:
-    path = tiny_disk / name
+def test_a_full_disk_leaves_the_old_file(tiny_disk: Callable[[str], Path], name: str) -> None:
+    folder = tiny_disk("64k")
+    path = folder / name
     path.write_text("old")
     rows = (Product(str(i), os.urandom(600).hex()) for i in range(20_000))
     with pytest.raises(StorageError, match="no space left"):
         write_records(path, rows, Product)
     assert path.read_text() == "old"
-    assert os.listdir(tiny_disk) == [name]
+    assert os.listdir(folder) == [name]
 
 
-def test_a_full_disk_leaves_no_half_folder(tiny_disk: Path) -> None:
-    with pytest.raises(StorageError, match="no space left"), atomic_folder(tiny_disk / "index") as folder:
+def test_a_full_disk_leaves_no_half_folder(tiny_disk: Callable[[str], Path]) -> None:
+    disk = tiny_disk("64k")
+    with pytest.raises(StorageError, match="no space left"), atomic_folder(disk / "index") as folder:
         (folder / "vectors").write_bytes(os.urandom(1 << 20))
-    assert os.listdir(tiny_disk) == []
+    assert os.listdir(disk) == []
 
 
 def test_a_folder_replaces_another_whole(tmp_path: Path) -> None:
