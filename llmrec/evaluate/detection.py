@@ -74,11 +74,17 @@ def pr_points(truth: Bools, scores: Floats) -> list[tuple[float, float]]:
 
 
 def best_threshold(truth: Bools, scores: Floats) -> float:
-    """The score at and above which saying yes gives the highest F1; of equals the highest score."""
+    """The threshold at and above which saying yes gives the highest F1; of equals the highest.
+
+    It lies halfway between the last score that is accepted and the next below, so that new scores near the last one
+    are taken in as well.
+    """
     goods, bads = _cumulated(truth, scores)
     f1 = 2 * goods / (goods + bads + truth.sum()) if truth.any() else -bads
     order, starts = _groups(scores)
-    return float(scores[order][starts[int(np.argmax(f1))]])
+    distinct = scores[order][starts]
+    best = int(np.argmax(f1))
+    return float((distinct[best] + distinct[min(best + 1, len(distinct) - 1)]) / 2)
 
 
 def thinned(points: list[tuple[float, float]], most: int = 200) -> tuple[tuple[float, float], ...]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from llmrec.errors import InputError
 
@@ -84,6 +86,43 @@ def table_rows(source: str | Path, lines: Iterable[tuple[int, str]], delimiter: 
             at = numbers[min(used, len(numbers) - 1)] if numbers else 1
             raise fault(source, at, str(error), "Close the quotes, or double those within a cell.") from error
         yield numbers[used], [cell.strip() for cell in row]
+
+
+def read_rows(source: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows of JSON Lines or of a delimited table with a header, as (line number, name to value).
+
+    Names are in lower case.
+
+    Raises:
+        InputError: Missing, empty or malformed; names the file and the line.
+    """
+    lines = text_lines(source)
+    first = next(lines, None)
+    if first is None:
+        raise InputError(f"{shown(source)}: is empty", next_step="Give JSON Lines, or a table with a header.")
+    if suffix(source) in (".jsonl", ".ndjson", ".json") or first[1].lstrip().startswith("{"):
+        yield from json_rows(source, chain([first], lines))
+        return
+    widths = {delimiter: len(next(csv.reader([first[1]], delimiter=delimiter))) for delimiter in DELIMITERS}
+    rows = table_rows(source, chain([first], lines), max(widths, key=lambda delimiter: widths[delimiter]))
+    header = [name.lower() for name in next(rows)[1]]
+    for number, row in rows:
+        if len(row) != len(header):
+            step = "Give every row a cell for each column; quote cells that hold the delimiter."
+            raise fault(source, number, f"{len(row)} cells where the header has {len(header)}", step)
+        yield number, dict(zip(header, row, strict=True))
+
+
+def json_rows(source: str | Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """JSON objects, one a line, their names in lower case."""
+    for number, line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise fault(source, number, f"is not JSON ({error})", "Give one JSON object a line.") from error
+        if not isinstance(row, dict):
+            raise fault(source, number, "is not a JSON object", "Give one JSON object a line.")
+        yield number, {name.lower(): value for name, value in row.items()}
 
 
 def sniff_delimiter(sample: list[str]) -> str | None:

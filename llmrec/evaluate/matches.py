@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -143,4 +144,4 @@ def _picked(estimates: Mapping[str, Estimate], names: Sequence[str]) -> dict[str
 def _contradicts(match: Match) -> bool:
     """Whether the ranks of a match order its products otherwise than scores do (ties may stand either way)."""
     scores = [product.score for product in sorted(match.products, key=lambda product: product.rank)]
-    return any(after > before for before, after in zip(scores, scores[1:], strict=False))
+    return any(after > before for before, after in pairwise(scores))

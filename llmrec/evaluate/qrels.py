@@ -13,7 +13,6 @@ A content whose products all have grade 0 or less, or that has none, is one for 
 from __future__ import annotations
 
 import gzip
-import json
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from llmrec.errors import InputError
-from llmrec.evaluate.lines import DELIMITERS, fault, shown, sniff_delimiter, suffix, table_rows, text_lines
+from llmrec.evaluate.lines import DELIMITERS, fault, json_rows, shown, sniff_delimiter, suffix, table_rows, text_lines
 from llmrec.evaluate.ranking import Qrels
 from llmrec.evaluate.runs import check_id
 from llmrec.storage import atomic_file
@@ -158,13 +157,7 @@ def _columns(source: str | Path, number: int, header: list[str]) -> tuple[int, i
 
 
 def _json_entries(source: str | Path, lines: Lines) -> Iterator[Entry]:
-    for number, line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise fault(source, number, f"is not JSON ({error})", _STEP) from error
-        if not isinstance(row, dict):
-            raise fault(source, number, "is not a JSON object", _STEP)
+    for number, row in json_rows(source, lines):
         content_key = next((key for key in _CONTENT if key in row), None)
         product_key = next((key for key in _PRODUCT if key in row), None)
         if content_key is None or product_key is None:

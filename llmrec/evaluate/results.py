@@ -184,6 +184,8 @@ class SummaryEvaluation(msgspec.Struct, frozen=True, tag_field="kind", tag="summ
     missing: int = 0
     references: Literal["mean", "max"] = "mean"
     stemmed: bool = False
+    baseline: str = ""
+    comparison: dict[str, Comparison] = {}
     worst: tuple[SummaryLine, ...] = ()
 
 
