@@ -1,0 +1,131 @@
+"""Products to a new version of an index folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from llmrec.errors import InputError
+from llmrec.index.dense import GRAPH_FROM, Dense, DenseChoice, unit_or_zero
+from llmrec.index.folder import FORMAT, KIND, new_version, refuse_unless_free
+from llmrec.index.fusion import FUSIONS, FusionChoice
+from llmrec.index.lexical import Lexical
+from llmrec.index.texts import FIELDS, TextChoice, field_texts
+from llmrec.records import Product, ProductSummary
+from llmrec.seams import Encoder
+from llmrec.storage import write_manifest, write_parquet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Texts that go to the encoder at a time: enough to sort by length, few enough that progress shows.
+CHUNK = 512
+
+#: Passes items through and shows how far they are: (items, label, total).
+Progress = Callable[[Iterable[Any], str, int], Iterator[Any]]
+
+
+class IndexSettings(msgspec.Struct, frozen=True):
+    """How an index is built: what of a product is indexed, how vectors are found, how scores are fused."""
+
+    text: TextChoice = "product"
+    dense: DenseChoice = "auto"
+    fusion: FusionChoice = "zscore"
+
+
+def build_version(
+    path: Path,
+    products: Iterable[Product],
+    encoder: Encoder | None,
+    summaries: Mapping[str, ProductSummary],
+    settings: IndexSettings,
+    *,
+    replace: bool,
+    progress: Progress | None,
+) -> None:
+    """Write a new version of the index at ``path`` and make it the current one; see ``Index.build``."""
+    _check(settings)
+    refuse_unless_free(path, replace=replace)
+    rows = list(products)
+    _check_ids(rows)
+    texts = [field_texts(product, summaries.get(product.id), settings.text) for product in rows]
+    ids = [product.id for product in rows]
+    fields: dict[str, Dense] = {}
+    if encoder is not None and settings.dense != "none":
+        graph = settings.dense == "hnsw" or (settings.dense == "auto" and len(rows) >= GRAPH_FROM)
+        for field, vectors in _encode(encoder, texts, ids, progress).items():
+            fields[field] = Dense.build(vectors, graph=graph)
+    with new_version(path) as folder:
+        write_parquet(folder / "products.parquet", rows, Product)
+        for field in FIELDS:
+            (folder / "lexical" / field).mkdir(parents=True)
+            Lexical.build([text[field] for text in texts]).save(folder / "lexical" / field)
+        for field, dense in fields.items():
+            dense.save(folder / "dense" / field)
+        model = (
+            {"reference": encoder.reference, "digest": encoder.digest, "dimension": encoder.dimension}
+            if encoder
+            else None
+        )
+        write_manifest(
+            folder,
+            kind=KIND,
+            format_version=FORMAT,
+            counts={
+                "products": len(rows),
+                "without_text": sum(not text["whole"] for text in texts),
+                "summarized": sum(product.id in summaries for product in rows),
+                "texts_cut": getattr(encoder, "truncated", 0) if fields else 0,
+            },
+            settings=msgspec.to_builtins(settings),
+            models={"encoder": model if fields else None},
+            graph=any(dense.has_graph for dense in fields.values()),
+        )
+
+
+def _encode(
+    encoder: Encoder, texts: Sequence[Mapping[str, str]], ids: Sequence[str], progress: Progress | None
+) -> dict[str, NDArray[np.float32]]:
+    # a text that occurs twice (a title that is all there is) is encoded once
+    unique = sorted({text[field] for text in texts for field in FIELDS if text[field]}, key=len, reverse=True)
+    place = {text: i for i, text in enumerate(unique)}
+    found = np.zeros((len(unique) + 1, encoder.dimension), dtype=np.float32)  # the last row: products without text
+    starts: Iterable[int] = range(0, len(unique), CHUNK)
+    for start in progress(starts, "encoding", len(range(0, len(unique), CHUNK))) if progress else starts:
+        found[start : start + CHUNK][: len(unique) - start] = encoder.encode(
+            unique[start : start + CHUNK], kind="document"
+        )
+    rows = {field: [place.get(text[field], len(unique)) for text in texts] for field in FIELDS}
+    return {field: unit_or_zero(found[rows[field]], ids, encoder.reference) for field in FIELDS}
+
+
+def _check(settings: IndexSettings) -> None:
+    known = {
+        "text": ("product", "summary", "both"),
+        "dense": ("auto", "exact", "hnsw", "none"),
+        "fusion": tuple(FUSIONS),
+    }
+    for name, choices in known.items():
+        if getattr(settings, name) not in choices:
+            raise InputError(
+                f"{name}={getattr(settings, name)!r} is not known", next_step=f"Give {', '.join(choices)}."
+            )
+
+
+def _check_ids(products: Sequence[Product]) -> None:
+    if not products:
+        raise InputError("the catalog holds no products", next_step="Check the file that was read, and its rejects.")
+    seen: dict[str, int] = {}
+    for number, product in enumerate(products, start=1):
+        if not product.id:
+            raise InputError(
+                f"product {number} ({product.title[:40]!r}) has no id", next_step="Give each product an id."
+            )
+        if product.id in seen:
+            what = f"products {seen[product.id]} and {number} have one id: {product.id!r}"
+            raise InputError(what, next_step="Choose one of them ('llmrec catalog import --duplicates').")
+        seen[product.id] = number

@@ -1,0 +1,116 @@
+"""Unit vectors of one field, by FAISS: compared with all of them, or found through a graph (HNSW)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from llmrec.errors import ArtefactError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+DenseChoice = Literal["auto", "exact", "hnsw", "none"]
+
+#: Products from which ``auto`` takes the graph: below, comparing with all of them takes a few milliseconds.
+GRAPH_FROM = 50_000
+
+#: Neighbours of a node; breadth of the search when building and when asking (Malkov & Yashunin 2018, arXiv 1603.09320).
+LINKS, BUILD_BREADTH, SEARCH_BREADTH = 32, 200, 128
+
+
+class Dense:
+    """Vectors of one field, float32 ``[n, d]``; a vector is known by its row. ``graph`` is None for exact search."""
+
+    def __init__(self, vectors: NDArray[np.float32], graph: Any = None) -> None:
+        self.vectors = vectors
+        self._graph = graph
+
+    @property
+    def has_graph(self) -> bool:
+        """Whether the search goes through a graph."""
+        return self._graph is not None
+
+    @classmethod
+    def build(cls, vectors: NDArray[np.float32], *, graph: bool) -> Dense:
+        """Index vectors, with a graph over them or without."""
+        import faiss
+
+        if not graph:
+            return cls(vectors)
+        built = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
+        built.hnsw.efConstruction = BUILD_BREADTH
+        built.add(vectors)
+        return cls(vectors, built)
+
+    @classmethod
+    def load(cls, folder: Path, shape: tuple[int, int]) -> Dense:
+        """Open saved vectors; they stay on disk until they are asked for.
+
+        Raises:
+            ArtefactError: The files cannot be read, or hold vectors of another shape.
+        """
+        graph_path = folder / "graph.faiss"
+        try:
+            vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
+            graph = _read_graph(graph_path) if graph_path.exists() else None
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ArtefactError(f"{folder}: cannot be read ({error})", next_step="Build the index again.") from error
+        if vectors.shape != shape or (graph is not None and (graph.ntotal, graph.d) != shape):
+            step = "Build the index again."
+            raise ArtefactError(f"{folder}: holds vectors {vectors.shape}, not {shape}", next_step=step)
+        return cls(vectors, graph)
+
+    def save(self, folder: Path) -> None:
+        """Write the vectors (``.npy``) and the graph, where there is one."""
+        import faiss
+
+        folder.mkdir(parents=True, exist_ok=True)
+        np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
+        if self._graph is not None:
+            faiss.write_index(self._graph, str(folder / "graph.faiss"))
+
+    def top(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
+        """Rows of the ``k`` nearest vectors of each query, in no order that counts."""
+        import faiss
+
+        k = min(k, len(self.vectors))
+        if self._graph is None:
+            _, rows = faiss.knn(queries, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+        else:
+            self._graph.hnsw.efSearch = max(SEARCH_BREADTH, k)
+            _, rows = self._graph.search(queries, k)
+        return [found[found >= 0] for found in rows]
+
+    def similarity(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Cosine of one query with the vectors of ``rows``, float32 ``[len(rows)]``."""
+        return self.vectors[rows] @ query
+
+
+def _read_graph(path: Path) -> Any:
+    import faiss
+
+    # no array of the file can be larger than the file: a damaged length is refused before memory is taken for it
+    before = faiss.get_deserialization_vector_byte_limit()
+    faiss.set_deserialization_vector_byte_limit(max(path.stat().st_size, 1))
+    try:
+        return faiss.read_index(str(path))
+    finally:
+        faiss.set_deserialization_vector_byte_limit(before)
+
+
+def unit_or_zero(vectors: NDArray[np.float32], ids: Sequence[str], source: str) -> NDArray[np.float32]:
+    """Check that vectors are finite; names the first product whose vector is not.
+
+    Raises:
+        ArtefactError: A vector holds something that is not a number.
+    """
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        step = "Check the encoder (dtype='float32' helps where a half-precision one overflows)."
+        what = f"{source} gave {len(bad)} vectors that are not numbers, the first for product {ids[bad[0]]!r}"
+        raise ArtefactError(what, next_step=step)
+    return np.ascontiguousarray(vectors, dtype=np.float32)

@@ -1,0 +1,285 @@
+"""An index that is open: searched by words, by vectors, or by both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from llmrec.errors import ArtefactError, InputError
+from llmrec.index.build import IndexSettings, Progress, build_version
+from llmrec.index.dense import Dense, DenseChoice
+from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
+from llmrec.index.fusion import FUSIONS, FusionChoice
+from llmrec.index.lexical import Lexical
+from llmrec.index.texts import FIELDS, TextChoice
+from llmrec.records import Hit, Product, ProductSummary, Query
+from llmrec.seams import Encoder
+from llmrec.storage import read_manifest, read_parquet
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Candidates that each retriever brings in; all of them are then scored by all retrievers.
+DEPTH = 200
+
+
+class Index:
+    """A catalog that can be searched; made by ``Index.build`` or ``Index.open``."""
+
+    def __init__(self, path: Path, version: Path, manifest: dict[str, Any], encoder: Encoder | None) -> None:
+        self.path = path
+        self._version = version
+        self._manifest = manifest
+        self._encoder = encoder
+        self.settings = msgspec.convert(manifest["settings"], IndexSettings)
+        count = int(manifest["counts"]["products"])
+        self._lexical = {field: Lexical.load(version / "lexical" / field, count) for field in FIELDS}
+        self._dense: dict[str, Dense] = {}
+        if manifest["models"]["encoder"]:
+            shape = (count, int(manifest["models"]["encoder"]["dimension"]))
+            self._dense = {field: Dense.load(version / "dense" / field, shape) for field in FIELDS}
+
+    @classmethod
+    def build(
+        cls,
+        path: str | Path,
+        products: Iterable[Product],
+        encoder: Encoder | None = None,
+        *,
+        summaries: Iterable[ProductSummary] | None = None,
+        text: TextChoice | None = None,
+        dense: DenseChoice = "auto",
+        fusion: FusionChoice = "zscore",
+        replace: bool = False,
+        progress: Progress | None = None,
+    ) -> Index:
+        """Build an index folder and open it.
+
+        Args:
+            path: The folder; made if it does not exist.
+            products: The catalog, each id once.
+            encoder: Gives the vectors; None: lexical search only.
+            summaries: What a language model wrote about the products.
+            text: What is indexed: the product's own text, its summary (after the title), or both. Default ``both``
+                where there are summaries, else ``product``.
+            dense: ``exact`` compares with all vectors, ``hnsw`` walks a graph, ``auto`` chooses by size.
+            fusion: How the retrievers' scores become one; see ``llmrec.index.fusion``.
+            replace: Whether an index that lies there is replaced; it stays until the new one is whole.
+            progress: Wraps the loop over texts that are encoded: (items, label, total).
+
+        Raises:
+            InputError: No products, an id twice, a folder that is taken, an unknown option.
+            ArtefactError: The encoder gave vectors that are not numbers.
+            StorageError: The disk refused; what was there is as it was.
+        """
+        path = Path(path)
+        written = {summary.product_id: summary for summary in summaries or ()}
+        settings = IndexSettings(text=text or ("both" if written else "product"), dense=dense, fusion=fusion)
+        build_version(path, products, encoder, written, settings, replace=replace, progress=progress)
+        return cls.open(path, encoder if dense != "none" else None)
+
+    @classmethod
+    def open(cls, path: str | Path, encoder: Encoder | None = None, *, check: bool = True) -> Index:
+        """Open an index folder.
+
+        Args:
+            path: The folder.
+            encoder: The encoder that it was built with; without it only words are searched (``search_by``).
+            check: Compare the hashes of all files first; False compares sizes only, for a large index just built.
+
+        Raises:
+            ArtefactError: Not an index, damaged, of another format, or built with another encoder.
+        """
+        path = Path(path)
+        version, manifest = _read(path, check=check)
+        _same_encoder(path, manifest["models"]["encoder"], encoder)
+        return cls(path, version, manifest, encoder)
+
+    @staticmethod
+    def encoder_reference(path: str | Path) -> str | None:
+        """Reference of the encoder that the index at ``path`` was built with; None: it has no vectors.
+
+        Raises:
+            ArtefactError: Not an index.
+        """
+        model = _read(Path(path), check=False)[1]["models"]["encoder"]
+        return str(model["reference"]) if model else None
+
+    @property
+    def retrievers(self) -> tuple[str, ...]:
+        """The names that ``search_by`` takes, parts first, ``hybrid`` last."""
+        parts = [f"bm25:{field}" for field in self._lexical] + [f"dense:{field}" for field in self._dense]
+        return (*parts, "bm25", *(["dense"] if self._dense else []), "hybrid")
+
+    def search(self, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
+        """Find at most ``k`` products for each query by all retrievers together, best first, ties broken by id.
+
+        Raises:
+            InputError: ``where`` is given (filters are not there yet), ``k`` under 1, or the encoder is missing.
+        """
+        return self.search_by("hybrid", queries, k, where)
+
+    def search_by(self, retriever: str, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
+        """Search by one retriever: a part (``bm25:title``, ``dense:whole``), ``bm25``, ``dense`` or ``hybrid``.
+
+        Raises:
+            InputError: See ``search``; or a retriever that this index does not have.
+        """
+        if where is not None:
+            raise InputError("this index cannot filter yet", next_step="Leave 'where' out.")
+        if k < 1:
+            raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
+        if retriever not in self.retrievers:
+            step = f"Choose one of: {', '.join(self.retrievers)}."
+            raise InputError(f"{self.path}: no retriever {retriever!r}", next_step=step)
+        parts = [name for name in self.retrievers if ":" in name and _belongs(name, retriever)]
+        asked = [_Asked(query) for query in queries]
+        nearest = self._nearest(asked, [name for name in parts if name.startswith("dense:")], max(DEPTH, k))
+        fusion = FUSIONS[self.settings.fusion]
+        found = []
+        for row, query in enumerate(asked):
+            scores = self._scores(query, parts, nearest.get(row, {}), max(DEPTH, k))
+            rows = scores.pop("")
+            if len(parts) == 1:
+                fused = scores[parts[0]]
+            else:
+                fused = fusion(scores) if len(rows) else np.zeros(0, dtype=np.float32)
+            best = np.lexsort((self._places[rows], -fused))[:k]
+            found.append([Hit(self.ids[rows[i]], float(fused[i]), retriever) for i in best])
+        return found
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """Ids of the products, in the order of the catalog."""
+        import pyarrow.parquet as pq
+
+        return [str(id) for id in pq.read_table(self._version / "products.parquet", columns=["id"])["id"].to_pylist()]
+
+    @cached_property
+    def products(self) -> list[Product]:
+        """The products, in the order of the catalog; read when first asked for."""
+        return list(read_parquet(self._version / "products.parquet", Product))
+
+    def product(self, product_id: str) -> Product:
+        """A product by its id.
+
+        Raises:
+            InputError: The index has no such product.
+        """
+        row = self._rows.get(product_id)
+        if row is None:
+            raise InputError(f"{self.path}: no product {product_id!r}", next_step="Check the id.")
+        return self.products[row]
+
+    def info(self) -> dict[str, Any]:
+        """What the manifest says: counts, settings, encoder, version, when it was built, bytes on disk."""
+        manifest = self._manifest
+        return {
+            "path": str(self.path),
+            "version": self._version.name,
+            "created": manifest["created"],
+            "counts": manifest["counts"],
+            "settings": manifest["settings"],
+            "encoder": manifest["models"]["encoder"],
+            "graph": manifest["graph"],
+            "bytes": sum(int(file["bytes"]) for file in manifest["files"].values()),
+            "retrievers": list(self.retrievers),
+        }
+
+    def __len__(self) -> int:
+        return int(self._manifest["counts"]["products"])
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {id: row for row, id in enumerate(self.ids)}
+
+    @cached_property
+    def _places(self) -> NDArray[np.int64]:
+        """Place of each row in the order of ids, by which ties are broken."""
+        places = np.empty(len(self.ids), dtype=np.int64)
+        places[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
+        return places
+
+    def _nearest(self, asked: Sequence[_Asked], parts: Sequence[str], depth: int) -> dict[int, dict[str, Any]]:
+        """Query vector and nearest rows of each dense part, for each query that has text."""
+        rows = [row for row, query in enumerate(asked) if query.whole]
+        if not parts or not rows:
+            return {}
+        if self._encoder is None:
+            reference = self._manifest["models"]["encoder"]["reference"]
+            step = f"Open it with Index.open(path, load_encoder({reference!r})), or search by 'bm25'."
+            raise InputError(f"{self.path}: was opened without its encoder", next_step=step)
+        texts = list(dict.fromkeys(getattr(asked[row], field) for row in rows for field in FIELDS))
+        vectors = dict(zip(texts, self._encoder.encode(texts, kind="query"), strict=True))
+        found: dict[int, dict[str, Any]] = {row: {} for row in rows}
+        for name in parts:
+            field = name.split(":")[1]
+            batch = np.stack([vectors[getattr(asked[row], field)] for row in rows])
+            for row, vector, near in zip(rows, batch, self._dense[field].top(batch, depth), strict=True):
+                found[row][name] = (vector, near)
+        return found
+
+    def _scores(
+        self, query: _Asked, parts: Sequence[str], nearest: Mapping[str, Any], depth: int
+    ) -> dict[str, NDArray[Any]]:
+        """Scores of the query's candidates by each part; their rows under the empty name."""
+        lexical = {
+            name: self._lexical[name.split(":")[1]].scores(getattr(query, name.split(":")[1]))
+            for name in parts
+            if name.startswith("bm25:")
+        }
+        brought = [_top_rows(values, depth) for values in lexical.values()] + [near for _, near in nearest.values()]
+        rows = np.unique(np.concatenate(brought)) if brought else np.zeros(0, dtype=np.int64)
+        scores: dict[str, NDArray[Any]] = {"": rows}
+        scores.update({name: values[rows] for name, values in lexical.items()})
+        for name, (vector, _) in nearest.items():
+            scores[name] = self._dense[name.split(":")[1]].similarity(vector, rows)
+        return scores
+
+
+class _Asked:
+    """A query with a text for each field: either stands in for the other."""
+
+    def __init__(self, query: Query) -> None:
+        self.title = query.title.strip() or query.text.strip()
+        self.whole = query.text.strip() or query.title.strip()
+
+
+def _belongs(part: str, retriever: str) -> bool:
+    return retriever == "hybrid" or part == retriever or part.startswith(f"{retriever}:")
+
+
+def _top_rows(scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
+    """Rows of the ``depth`` highest scores above 0, with all that tie with the lowest of them."""
+    rows = np.flatnonzero(scores > 0)
+    if len(rows) > depth:
+        floor = np.partition(scores[rows], -depth)[-depth]
+        rows = rows[scores[rows] >= floor]
+    return rows
+
+
+def _read(path: Path, *, check: bool) -> tuple[Path, dict[str, Any]]:
+    version = current_version(path)
+    manifest = read_manifest(version, kind=KIND, format_version=FORMAT, check=check, remedy=REMEDY)
+    try:
+        msgspec.convert(manifest["settings"], IndexSettings)
+        int(manifest["counts"]["products"]), manifest["models"]["encoder"], manifest["graph"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtefactError(f"{version}: its manifest is not that of an index ({error})", next_step=REMEDY) from error
+    return version, manifest
+
+
+def _same_encoder(path: Path, built: dict[str, Any] | None, given: Encoder | None) -> None:
+    if given is None or built is None or given.digest == built["digest"]:
+        return
+    if given.reference == built["reference"]:
+        why = f"{built['reference']}, but with other weights or settings (prompts, pooling, length)"
+    else:
+        why = f"{built['reference']}, not {given.reference}"
+    step = f"Open it with {built['reference']}, or build it again with {given.reference} (--replace)."
+    raise ArtefactError(f"{path}: was built with the encoder {why}", next_step=step)

@@ -1,0 +1,73 @@
+"""Words of a text for lexical search, in any script.
+
+::
+
+    >>> tokens("Panasonic DMC-FZ18K, 8.1MP, Größe 42mm")
+    ['panasonic', 'dmcfz18k', 'dmc', 'fz18k', 'fz', '18', 'k', '8.1mp', '8.1', 'mp', 'grosse', '42mm', '42', 'mm']
+    >>> tokens("防水 スマホ")
+    ['防水', 'スマ', 'マホ']
+
+Case and accents are folded. Model numbers and sizes are kept whole and in their parts, so that ``FZ18``, ``FZ-18`` and
+``FZ 18`` meet. Scripts written without spaces (Chinese, Japanese, Thai, Lao, Burmese, Khmer) and Korean, whose endings
+cling to the word, give pairs of characters.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+
+# Han, Kana, Hangul, Thai, Lao, Burmese, Khmer
+_PAIRED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+# the scripts of India write vowels as marks, which \w leaves out; their full stops are no letters
+_LETTER = rf"(?:(?![{_PAIRED}\u0964\u0965])[\w\u0900-\u0dff])"
+_RUN = re.compile(rf"[{_PAIRED}]+|{_LETTER}+(?:[-./_]{_LETTER}+)*")
+_PAIRED_RUN = re.compile(rf"[{_PAIRED}]")
+_PIECE = re.compile(r"\d+(?:\.\d+)?|(?:[^\W\d_]|[\u0900-\u0dff])+")
+_JOINER = re.compile(r"[-/_]|(?<!\d)\.|\.(?!\d)")
+# accents of Latin, Greek and Cyrillic; the optional vowels of Hebrew and Arabic, and the Arabic stretch
+_DROPPED = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]+")
+_SPELT = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th", "ħ": "h"})
+_QUOTES = re.compile(r"(?<=\w)['’ʼ`](?=\w)")
+
+
+def tokens(text: str) -> list[str]:
+    """Split a text into lexical tokens, in order; a word of several parts gives the whole first."""
+    return [token for run in _RUN.findall(fold(text)) for token in _parts(run)]
+
+
+def fold(text: str) -> str:
+    """Case, accents, width and compatibility forms folded: ``Größe`` and ``GROSSE`` are one."""
+    text = _QUOTES.sub("", text)
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", text).casefold().translate(_SPELT)
+    return unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFD", folded)))
+
+
+@lru_cache(maxsize=200_000)
+def _parts(run: str) -> tuple[str, ...]:
+    if _PAIRED_RUN.match(run):
+        return (run,) if len(run) == 1 else tuple(run[i : i + 2] for i in range(len(run) - 1))
+    if run.isalpha():
+        return (run,)
+    found = []
+    words = [word for word in _JOINER.split(run) if word]
+    whole = "".join(words)
+    coded = any(char.isdigit() for char in run)
+    if len(words) > 1 and (coded or len(whole) <= SHORT):
+        found.append(whole)
+    for word in words:
+        pieces = [piece.removesuffix(".0") for piece in _PIECE.findall(word)]
+        if len(pieces) > 1 and coded:
+            found.append(word)
+        found.extend(pieces)
+    return tuple(found)
+
+
+#: Letters up to which ``e-mail`` and ``a/v`` are one word as well as two.
+SHORT = 5
