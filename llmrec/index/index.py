@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -190,6 +191,12 @@ class Index:
             "bytes": sum(int(file["bytes"]) for file in manifest["files"].values()),
             "retrievers": list(self.retrievers),
         }
+
+    @property
+    def version_digest(self) -> str:
+        """Digest of the files of the open version: the same if and only if the same index is searched."""
+        files = sorted((name, entry["sha256"]) for name, entry in self._manifest["files"].items())
+        return hashlib.sha256(repr(files).encode()).hexdigest()
 
     def __len__(self) -> int:
         return int(self._manifest["counts"]["products"])

@@ -1,0 +1,168 @@
+"""``llmrec index build products.csv -o shop.index``; ``index search shop.index "trail shoe"``; ``index info``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmrec.cli.manners import emit, progress, table
+from llmrec.errors import InputError
+
+if TYPE_CHECKING:
+    from llmrec.index import Index
+    from llmrec.records import Hit, ProductSummary, Query
+
+app = typer.Typer(no_args_is_help=True, help="Build a searchable index of a catalog, and search it.")
+
+_JSON = typer.Option("--json", help="Print one JSON object.")
+_FOLDER = typer.Argument(metavar="DIR", help="The index folder.")
+
+
+def register(root: typer.Typer) -> None:
+    """Add the group to the app."""
+    root.add_typer(app, name="index")
+
+
+@app.command()
+def build(
+    catalog: Annotated[list[str], typer.Argument(metavar="CATALOG…", help="What 'catalog import' reads, or '-'.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The index folder.")],
+    encoder: Annotated[str, typer.Option(help="Model of the vectors, or 'none' for words alone.")] = "starter:minilm",
+    summaries: Annotated[str | None, typer.Option(help="What 'llmrec summarize' wrote about the products.")] = None,
+    text: Annotated[str | None, typer.Option(help="product, summary or both (default: both with --summaries).")] = None,
+    dense: Annotated[str, typer.Option(help="exact, hnsw, none, or auto (by the catalog's size).")] = "auto",
+    fusion: Annotated[str | None, typer.Option(help="How scores of words and vectors become one.")] = None,
+    map: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="As 'catalog import'.")] = None,
+    duplicates: Annotated[str, typer.Option(help="Of one id keep the first, the last; or error; or rename.")] = "first",
+    device: Annotated[
+        str | None, typer.Option(help="Where the encoder runs: cpu, cuda (default: CUDA if any).")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Texts encoded together.")] = 32,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace an index that lies there.")] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Build an index of a product catalog; an index that lies there stays until the new one is whole."""
+    from llmrec.catalog import Catalog
+    from llmrec.index import Index
+    from llmrec.index.folder import refuse_unless_free
+
+    refuse_unless_free(output, replace=replace)
+    options: dict[str, Any] = {"mapping": _mapping(map or []), "duplicates": duplicates}
+    source = Catalog.read(*catalog, **options)
+    products = list(progress(source, "reading"))
+    written = _summaries(summaries) if summaries else None
+    model = None
+    if encoder != "none" and dense != "none":
+        from llmrec.embed import load_encoder
+
+        model = load_encoder(encoder, device=device, batch_size=batch_size)
+    choices: dict[str, Any] = {"text": text, "dense": dense, **({"fusion": fusion} if fusion else {})}
+    index = Index.build(output, products, model, summaries=written, replace=replace, progress=progress, **choices)
+    report = source.report
+    result = {**index.info(), "catalog": {"read": report.read, "kept": report.kept, "rejected": report.rejected}}
+    emit(result, as_json=as_json, text=_built(result))
+
+
+@app.command()
+def search(
+    index: Annotated[Path, _FOLDER],
+    query: Annotated[str, typer.Argument(help="What is looked for; '-' reads one query a line from standard input.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Products per query.")] = 10,
+    title: Annotated[str, typer.Option(help="A short title of what is looked for, beside the long text.")] = "",
+    retriever: Annotated[
+        str, typer.Option(help="hybrid, bm25, dense, or a part of them such as bm25:title.")
+    ] = "hybrid",
+    encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
+    device: Annotated[str | None, typer.Option(help="Where the encoder runs: cpu, cuda.")] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Search an index."""
+    from llmrec.index import Index
+    from llmrec.records import Query
+
+    texts = [line.strip() for line in sys.stdin] if query == "-" else [query]
+    queries = [Query(text=text, title=title) for text in texts if text.strip() or title.strip()]
+    if not queries:
+        raise InputError("there is nothing to look for: the query is empty", next_step="Give some words.")
+    reference = encoder or Index.encoder_reference(index)
+    model = None
+    if reference and not retriever.startswith("bm25"):
+        from llmrec.embed import load_encoder
+
+        model = load_encoder(reference, device=device)
+    opened = Index.open(index, model)
+    hits = opened.search_by(retriever, queries, k)
+    emit(_found(opened, queries, hits), as_json=as_json, text=_shown(opened, queries, hits))
+
+
+@app.command()
+def info(index: Annotated[Path, _FOLDER], as_json: Annotated[bool, _JSON] = False) -> None:
+    """Show what an index holds and how it was built; checks all its files."""
+    from llmrec.index import Index
+
+    found = Index.open(index).info()
+    emit(found, as_json=as_json, text=_described(found))
+
+
+def _mapping(pairs: Sequence[str]) -> dict[str, str]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--map {pair!r} has no '='", next_step="Write --map title=product_name.")
+    return dict(pair.split("=", 1) for pair in pairs)
+
+
+def _summaries(path: str) -> list[ProductSummary]:
+    from llmrec.records import ProductSummary
+    from llmrec.storage import read_records
+
+    return list(read_records(path, ProductSummary))
+
+
+def _found(index: Index, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> dict[str, Any]:
+    def shown(hit: Hit) -> dict[str, Any]:
+        return {"product_id": hit.product_id, "score": hit.score, "title": index.product(hit.product_id).title}
+
+    pairs = zip(queries, hits, strict=True)
+    return {"results": [{"query": query.text, "hits": [shown(hit) for hit in found]} for query, found in pairs]}
+
+
+def _shown(index: Index, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> str:
+    blocks = []
+    for query, found in zip(queries, hits, strict=True):
+        rows = [
+            [str(rank), f"{hit.score:.3f}", hit.product_id, index.product(hit.product_id).title[:80]]
+            for rank, hit in enumerate(found, start=1)
+        ]
+        body = table(["rank", "score", "id", "title"], rows) if rows else "nothing found"
+        blocks.append(f"{query.text}\n{body}" if len(queries) > 1 else body)
+    return "\n\n".join(blocks)
+
+
+def _built(result: dict[str, Any]) -> str:
+    rejected = sum(result["catalog"]["rejected"].values())
+    step = "  ('llmrec catalog import' writes them to a file with their reasons)" if rejected else ""
+    return f"{_described(result)}\nrows rejected: {rejected}{step}"
+
+
+def _described(found: dict[str, Any]) -> str:
+    counts, settings, encoder = found["counts"], found["settings"], found["encoder"]
+    search = "graph (HNSW)" if found["graph"] else "exact"
+    vectors = f"{encoder['reference']}, {encoder['dimension']} dimensions, {search}" if encoder else "none"
+    lines = [
+        f"{found['path']}: {counts['products']} products, version {found['version']}, {found['bytes'] / 1e6:.1f} MB",
+        f"text: {settings['text']} ({counts['summarized']} products summarized)",
+        f"vectors: {vectors}",
+        f"fusion: {settings['fusion']}",
+        f"built: {found['created']}",
+    ]
+    if counts["without_text"]:
+        lines.append(f"products without any text: {counts['without_text']} (they are never found by words)")
+    if counts["texts_cut"]:
+        lines.append(
+            f"texts longer than the encoder reads: {counts['texts_cut']} (their ends are searched by words only)"
+        )
+    return "\n".join(lines)
