@@ -8,7 +8,19 @@
 """
 
 from llmrec.models.cache import cache_folder
+from llmrec.models.pull import CacheEntry, Pulled, cached, known, pull
 from llmrec.models.resolve import ModelFolder, resolve
 from llmrec.models.starters import STARTERS, Starter
 
-__all__ = ["STARTERS", "ModelFolder", "Starter", "cache_folder", "resolve"]
+__all__ = [
+    "STARTERS",
+    "CacheEntry",
+    "ModelFolder",
+    "Pulled",
+    "Starter",
+    "cache_folder",
+    "cached",
+    "known",
+    "pull",
+    "resolve",
+]

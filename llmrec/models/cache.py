@@ -100,13 +100,16 @@ def locked(root: Path, name: str) -> Iterator[Path]:
         lock.release()
 
 
-def make_entry(root: Path, name: str, fill: Callable[[Path, Path], dict[str, Any]]) -> dict[str, Any]:
+def make_entry(
+    root: Path, name: str, fill: Callable[[Path, Path], dict[str, Any]], *, again: bool = False
+) -> dict[str, Any]:
     """Make a cached model: filled in a folder of its own, described, synced, then renamed into place.
 
     Args:
         root: The cache folder.
         name: The entry's name.
         fill: Called with an empty scratch folder and the model folder to fill; returns what the manifest says.
+        again: Make it although it is there; the old one stays until the new one is whole.
 
     Returns:
         The manifest.
@@ -116,7 +119,7 @@ def make_entry(root: Path, name: str, fill: Callable[[Path, Path], dict[str, Any
     """
     final = root / "models" / name
     with locked(root, name) as work:
-        if (manifest := read_entry(final)) is not None:
+        if not again and (manifest := read_entry(final)) is not None:
             return manifest  # another process made it while this one waited
         try:
             shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,143 @@
+"""``llmrec models list | pull | show``: the models that can be used by name, and those on this machine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from llmrec.cli.manners import emit, table
+
+if TYPE_CHECKING:
+    from llmrec.models import ModelFolder
+
+_REFERENCE = "starter:NAME, a folder, a .gguf file, or a hub id (org/name, org/name@revision)."
+
+
+def register(app: typer.Typer) -> None:
+    """Add the group ``models``."""
+    group = typer.Typer(help="Fetch models and show which there are.", no_args_is_help=True)
+    group.command("list")(list_models)
+    group.command("pull")(pull_models)
+    group.command("show")(show_model)
+    app.add_typer(group, name="models")
+
+
+def list_models(as_json: bool = typer.Option(False, "--json", help="Print one JSON object.")) -> None:
+    """List the starter models and whatever else the cache holds."""
+    from llmrec.models import STARTERS, cache_folder, cached
+
+    entries = cached()
+    have = {entry.folder.reference: entry for entry in entries if entry.folder}
+    models: list[dict[str, Any]] = [
+        {
+            "reference": starter.reference,
+            "role": starter.role,
+            "kind": starter.kind,
+            "licence": starter.licence,
+            "download_bytes": starter.size,
+            "cached_bytes": have[starter.reference].bytes if starter.reference in have else None,
+            "note": starter.note,
+        }
+        for starter in STARTERS.values()
+    ]
+    models += [
+        {
+            "reference": reference,
+            "role": "",
+            "kind": entry.folder.kind,
+            "licence": entry.folder.licence,
+            "download_bytes": None,
+            "cached_bytes": entry.bytes,
+            "note": "",
+        }
+        for reference, entry in have.items()
+        if entry.folder and reference.removeprefix("starter:") not in STARTERS
+    ]
+    damaged = [str(entry.path) for entry in entries if not entry.folder]
+    rows = [
+        [
+            model["reference"],
+            model["role"] or model["kind"],
+            _megabytes(model["download_bytes"] or model["cached_bytes"]),
+            model["licence"] or "not stated",
+            "yes" if model["cached_bytes"] is not None else "no",
+            model["note"],
+        ]
+        for model in models
+    ]
+    text = table(["reference", "role", "size", "licence", "cached", "note"], rows)
+    text += f"\n\ncache: {cache_folder()}"
+    text += "".join(f"\ndamaged, made again at the next use: {path}" for path in damaged)
+    emit({"cache": str(cache_folder()), "models": models, "damaged": damaged}, as_json=as_json, text=text)
+
+
+def pull_models(
+    references: list[str] = typer.Argument(..., metavar="REF…", help=_REFERENCE),
+    revision: str | None = typer.Option(None, help="Branch, tag or commit of a hub model."),
+    verify: bool = typer.Option(False, "--verify", help="Hash what is cached; fetch it again when damaged."),
+    allow_pickle: bool = typer.Option(False, "--allow-pickle", help="Accept pickled weights: they can run code."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Fetch models into the cache; what is there already is left alone."""
+    from llmrec.models import pull
+    from llmrec.models.reference import parse
+
+    for reference in references:  # a misspelt last one is found before the first is fetched
+        parse(reference, revision)
+    results = []
+    for reference in references:
+        pulled = pull(reference, revision=revision, allow_pickle=allow_pickle, verify=verify)
+        results.append({**_facts(pulled.folder), "action": pulled.action})
+        if not as_json:
+            print(f"{pulled.action:9}{pulled.folder.reference}  {pulled.folder.path}", flush=True)
+    emit({"models": results}, as_json=as_json)
+
+
+def show_model(
+    reference: str = typer.Argument(..., metavar="REF", help=_REFERENCE),
+    revision: str | None = typer.Option(None, help="Branch, tag or commit of a hub model."),
+    allow_pickle: bool = typer.Option(False, "--allow-pickle", help="Accept pickled weights: they can run code."),
+    as_json: bool = typer.Option(False, "--json", help="Print one JSON object."),
+) -> None:
+    """Show where a model lies, its licence, digest, revision and files; nothing is fetched."""
+    from llmrec.models import STARTERS, known
+
+    folder = known(reference, revision=revision, allow_pickle=allow_pickle)
+    starter = STARTERS.get(reference.removeprefix("starter:")) if reference.startswith("starter:") else None
+    facts: dict[str, Any] = {"cached": folder is not None}
+    if folder is not None:
+        facts |= _facts(folder)
+        paths = sorted(path for path in folder.path.rglob("*") if path.is_file())
+        facts["files"] = {path.relative_to(folder.path).as_posix(): path.stat().st_size for path in paths}
+    if starter is not None:
+        facts.setdefault("reference", starter.reference)
+        facts |= {"licence": starter.licence, "kind": starter.kind, "note": starter.note}
+        facts["packages"] = [asdict(archive) for archive in starter.archives]
+    emit(facts, as_json=as_json, text=_text(facts))
+
+
+def _facts(folder: ModelFolder) -> dict[str, Any]:
+    return {**asdict(folder), "path": str(folder.path)}
+
+
+def _text(facts: dict[str, Any]) -> str:
+    order = ("reference", "kind", "licence", "note", "base", "revision", "digest", "path")
+    rows = [[key, str(facts[key])] for key in order if facts.get(key)]
+    for archive in facts.get("packages", []):
+        rows.append(["package", f"{archive['registry']}: {archive['package']} {archive['version']}"])
+        rows.append(["", f"sha256 {archive['sha256']}"])
+    files = facts.get("files", {})
+    rows += [
+        ["file" if number == 0 else "", f"{name}  {_megabytes(size)}"]
+        for number, (name, size) in enumerate(files.items())
+    ]
+    if not facts["cached"]:
+        rows.append(["cached", f"no; fetch it with: llmrec models pull {facts['reference']}"])
+    width = max(len(key) for key, _ in rows)
+    return "\n".join(f"{key:{width}}  {value}" for key, value in rows)
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB" if size >= 1e6 else f"{size / 1e3:,.1f} kB"
