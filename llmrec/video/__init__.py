@@ -1,0 +1,15 @@
+"""A media file to a ``Content``: keyframes, on-screen text, speech and captions, each with its times.
+
+::
+
+    from llmrec.video import Watcher, watch
+    content = watch("clip.mp4", frames_dir="frames")          # one file
+    watcher = Watcher(frames_dir="frames")                    # many files: the models are loaded once
+    for result in watcher.watch_all(["a.mp4", "b.webm"]):     # a Content, or a WatchFailure for a bad file
+        print(result)
+"""
+
+from llmrec.video.settings import WatchSettings
+from llmrec.video.watcher import Watched, Watcher, WatchFailure, media_files, watch
+
+__all__ = ["WatchFailure", "WatchSettings", "Watched", "Watcher", "media_files", "watch"]

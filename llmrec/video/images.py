@@ -1,0 +1,98 @@
+"""Still pictures: one photo, or a folder of frames in their natural order (``video2.png`` before ``video10.png``)."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmrec.errors import InputError
+from llmrec.video.coverage import Coverage
+from llmrec.video.frames import SHARP_WIDTH, SMALL, Candidate, laplacian_variance
+from llmrec.video.settings import WatchSettings, need_video_extra
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+#: Formats that Pillow reads here; the rest of its readers stay closed to files of strangers.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
+
+
+class _Still:
+    """A picture with the method of a decoded frame that is used."""
+
+    def __init__(self, image: Image) -> None:
+        self._image = image
+
+    def to_image(self) -> Image:
+        return self._image
+
+
+def read_image(path: Path, settings: WatchSettings) -> Image:
+    """Read a picture as RGB, turned as its EXIF data say.
+
+    Raises:
+        InputError: Not such a picture, damaged, or larger than ``settings.max_pixels``; names the file.
+        MissingExtraError: Pillow is not installed.
+    """
+    need_video_extra()
+    from PIL import Image, ImageOps
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path, formats=FORMATS) as image:
+                if image.width * image.height > settings.max_pixels:
+                    reason = f"{image.width} × {image.height} pixels are over the limit"
+                    raise InputError(f"{path}: {reason}", next_step="Scale the picture down, or raise max_pixels.")
+                return _flat(ImageOps.exif_transpose(image))
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        step = "Scale the picture down."
+        raise InputError(f"{path}: is far larger than a photo ({error})", next_step=step) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path}: cannot be read as a picture ({reason})", next_step="Save it anew.") from error
+
+
+def image_candidate(image: Image, time: float) -> Candidate:
+    """A picture as a frame at ``time`` seconds."""
+    small = np.asarray(image.resize(SMALL, resample=4))  # 4: box filter, the mean of what a pixel covers
+    height = min(4 * SHARP_WIDTH, max(4, round(image.height * SHARP_WIDTH / image.width)))
+    grey = np.asarray(image.convert("L").resize((SHARP_WIDTH, height)))
+    return Candidate(time, small, laplacian_variance(grey), _Still(image))
+
+
+def folder_candidates(paths: Sequence[Path], settings: WatchSettings, coverage: Coverage) -> Iterator[Candidate]:
+    """The pictures of a folder as frames, one a second; a damaged one is counted and passed over."""
+    coverage.expected = float(len(paths))
+    for number, path in enumerate(paths):
+        coverage.packets += 1
+        coverage.reached = number + 1.0
+        try:
+            image = read_image(path, settings)
+        except InputError as error:
+            coverage.bad += 1
+            coverage.stopped = error.message
+            continue
+        yield image_candidate(image, float(number))
+
+
+def natural_order(path: Path) -> list[Any]:
+    """Sort key under which numbers in names count as numbers."""
+    parts = re.split(r"(\d+)", path.name.casefold())
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def _flat(image: Image) -> Image:
+    """RGB over white, as a shop would show a cut-out product."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    from PIL import Image as images
+
+    clear = image.convert("RGBA")
+    ground = images.new("RGBA", clear.size, "white")
+    return images.alpha_composite(ground, clear).convert("RGB")

@@ -1,0 +1,83 @@
+"""How a file is watched: the budget of frames, the models, the limits.
+
+``WatchSettings(max_frames=6, speech="none")`` reads six frames at most and does not listen.
+"""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from llmrec.errors import InputError, MissingExtraError
+
+#: Changes whenever the same file and settings would give another content: part of the key of finished work.
+VERSION = 1
+
+NO_SPEECH = "none"
+
+
+class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of one watching; two equal ones give equal contents.
+
+    Attributes:
+        max_frames: Keyframes of a content at most.
+        seconds_per_frame: A short clip gets one keyframe for each so many seconds (never fewer than four).
+        screen_text: Whether on-screen text is read.
+        speech: Reference of a CTranslate2 Whisper model, or ``"none"``.
+        language: ISO 639-1 code of the speech; empty detects it.
+        ocr_side: Long side in pixels at which text is looked for; smaller pictures are enlarged, threefold at most.
+        ocr_confidence: On-screen text below this confidence (0 to 1) is dropped.
+        threads: CPU threads of each model; 0 takes ``OMP_NUM_THREADS``, else the cores there are, four at most.
+        max_bytes: Largest file that is read.
+        max_seconds: Longest content that is read.
+        max_pixels: Largest picture that is decoded, width × height.
+    """
+
+    max_frames: int = 12
+    seconds_per_frame: float = 1.5
+    screen_text: bool = True
+    speech: str = "starter:whisper-base"
+    language: str = ""
+    ocr_side: int = 1280
+    ocr_confidence: float = 0.6
+    threads: int = 0
+    max_bytes: int = 8 << 30
+    max_seconds: float = 4 * 3600.0
+    max_pixels: int = 40_000_000
+
+    def __post_init__(self) -> None:
+        for name in ("max_frames", "seconds_per_frame", "ocr_side", "max_bytes", "max_seconds", "max_pixels"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} is {getattr(self, name)}", next_step="Give a number above 0.")
+        if not 0 <= self.ocr_confidence <= 1:
+            raise InputError(f"ocr_confidence is {self.ocr_confidence}", next_step="Give a number from 0 to 1.")
+        if self.threads < 0:
+            raise InputError(f"threads is {self.threads}", next_step="Give 0 (choose for me) or a count.")
+        if not self.speech:
+            raise InputError("speech names no model", next_step=f"Give a model reference, or '{NO_SPEECH}'.")
+
+    def budget(self, seconds: float) -> int:
+        """How many keyframes a content of this length gets; an unknown length (0) gets the most."""
+        if seconds <= 0:
+            return self.max_frames
+        return max(1, min(self.max_frames, max(4, round(seconds / self.seconds_per_frame))))
+
+    def thread_count(self) -> int:
+        """Threads for each model."""
+        asked = os.environ.get("OMP_NUM_THREADS", "")
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return self.threads or (int(asked) if asked.isdigit() and int(asked) > 0 else min(4, cores))
+
+
+def need_video_extra() -> None:
+    """Check that media can be decoded.
+
+    Raises:
+        MissingExtraError: The extra ``video`` is not installed.
+    """
+    try:
+        import av  # noqa: F401
+        import PIL  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("reading video files", "video") from error

@@ -1,0 +1,284 @@
+"""Watching: a media file to a ``Content``, with what could not be read and how long each part took.
+
+Each sense is behind a seam (``ScreenReader``, ``SpeechReader``) and loaded when it is first needed, once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import re
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from llmrec.errors import InputError, LlmrecError, MissingExtraError, ModelError, StorageError
+from llmrec.records import Content, ContentKind, Keyframe, TimedText
+from llmrec.storage import atomic_file
+from llmrec.video.choosing import Run, choose
+from llmrec.video.coverage import Coverage
+from llmrec.video.frames import candidates
+from llmrec.video.images import folder_candidates, image_candidate, natural_order, read_image
+from llmrec.video.screen import RapidReader, ScreenReader, merge_readings
+from llmrec.video.settings import NO_SPEECH, WatchSettings
+from llmrec.video.sidecars import Post, Sidecars, read_sidecars, sidecar_files
+from llmrec.video.sound import sound_blocks
+from llmrec.video.source import (
+    IMAGE_ENDINGS,
+    VIDEO_ENDINGS,
+    audio_stream,
+    check_file,
+    length_of,
+    media_type,
+    open_container,
+    stream_length,
+    video_stream,
+)
+from llmrec.video.speech import SpeechReader, Transcript, WhisperReader
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+logger = logging.getLogger(__name__)
+
+JPEG_QUALITY = 88
+
+
+class Watched(msgspec.Struct, frozen=True):
+    """A content, what of its file could not be read (one line each), and the wall seconds of each part."""
+
+    content: Content
+    problems: tuple[str, ...] = ()
+    seconds: dict[str, float] = {}
+
+
+class WatchFailure(msgspec.Struct, frozen=True):
+    """A file of a batch that gave no content, and why."""
+
+    path: str
+    message: str
+    next_step: str = ""
+
+
+class Watcher:
+    """Watches files; hold one for a batch, so that models are loaded once.
+
+    Args:
+        settings: How to watch.
+        frames_dir: Folder for keyframes, ``frames_dir/ID/000003250.jpg`` (milliseconds); None saves none.
+        screen_reader: Replaces rapidocr.
+        speech_reader: Replaces faster-whisper.
+    """
+
+    def __init__(
+        self,
+        settings: WatchSettings | None = None,
+        *,
+        frames_dir: str | Path | None = None,
+        screen_reader: ScreenReader | None = None,
+        speech_reader: SpeechReader | None = None,
+    ) -> None:
+        self.settings = settings or WatchSettings()
+        self.frames_dir = Path(frames_dir) if frames_dir is not None else None
+        self._screen, self._speech = screen_reader, speech_reader
+
+    def watch(self, path: str | Path, *, id: str | None = None, kind: ContentKind | None = None) -> Content:
+        """Watch one file, or a folder of pictures that are frames of one clip; see ``examine``.
+
+        What could not be read is logged as a warning.
+        """
+        watched = self.examine(path, id=id, kind=kind)
+        for problem in watched.problems:
+            logger.warning("%s: %s", path, problem)
+        return watched.content
+
+    def watch_all(self, paths: Iterable[str | Path]) -> Iterator[Content | WatchFailure]:
+        """Watch files one by one; a bad one gives a ``WatchFailure`` and the rest goes on.
+
+        Raises:
+            ModelError, MissingExtraError, StorageError: What would fail for every file stops the batch.
+        """
+        for path in paths:
+            try:
+                yield self.watch(path)
+            except (ModelError, MissingExtraError, StorageError):
+                raise
+            except LlmrecError as error:
+                yield WatchFailure(str(path), error.message, error.next_step)
+
+    def examine(self, path: str | Path, *, id: str | None = None, kind: ContentKind | None = None) -> Watched:
+        """Watch one file and say as well what could not be read.
+
+        Args:
+            path: A video, a sound file, a picture, or a folder of pictures that are frames of one clip.
+            id: Of the content; default: the file's name without its ending.
+            kind: Default ``post`` for one picture, else ``video``.
+
+        Raises:
+            InputError: A URL, no such file, not media, nothing in it can be read; names the file.
+            ModelError: The speech model cannot be had.
+            MissingExtraError: The extra ``video`` is not installed.
+            StorageError: The keyframes cannot be written.
+        """
+        clock = _Clock()
+        is_folder = "://" not in str(path) and Path(path).is_dir()
+        path = Path(path) if is_folder else check_file(path, self.settings)
+        id = id or (path.name if is_folder else path.stem) or str(path)
+        transcript, post, sidecars = Transcript([], ""), Post(), Sidecars(Post(), [], [])
+        streams: list[Coverage] = []
+        with clock.part("frames"):
+            if is_folder:
+                runs = self._folder(path, streams)
+            elif media_type(path) == "image":
+                runs = [Run(image_candidate(read_image(path, self.settings), 0.0), 0.0, 0.0, 0)]
+                kind = kind or "post"
+            else:
+                runs, post = self._container(path, streams)
+        if not is_folder:
+            sidecars = read_sidecars(sidecar_files(path, self.settings.language))
+            if self.settings.speech != NO_SPEECH and media_type(path) == "container":
+                with clock.part("speech"):
+                    transcript = self._listen(path, streams)
+        if not runs and streams and not any(stream.reached for stream in streams):
+            reason = "; ".join(stream.problem() for stream in streams)
+            step = "The file is damaged: fetch or record it again."
+            raise InputError(f"{path}: nothing in it can be decoded ({reason})", next_step=step)
+        keyframes, captions = self._look(runs, id, clock)
+        timed = [*transcript.pieces, *captions, *sidecars.captions]
+        problems = [*filter(None, (stream.problem() for stream in streams)), *sidecars.problems]
+        content = Content(
+            id=id,
+            kind=kind or "video",
+            title=sidecars.post.title or post.title,
+            caption=sidecars.post.caption or post.caption,
+            hashtags=sidecars.post.hashtags,
+            language=self.settings.language or transcript.language or sidecars.post.language,
+            media=str(path),
+            timed_text=tuple(sorted(timed, key=lambda piece: (piece.start, piece.end))),
+            keyframes=tuple(keyframes),
+        )
+        return Watched(content, tuple(problems), clock.seconds)
+
+    def _container(self, path: Path, streams: list[Coverage]) -> tuple[list[Run], Post]:
+        with open_container(path, self.settings) as container:
+            length = length_of(container)
+            if length > self.settings.max_seconds:
+                limit = f"{length:.0f} s long, the limit is {self.settings.max_seconds:g} s"
+                raise InputError(f"{path}: is {limit}", next_step="Cut the file, or raise max_seconds.")
+            metadata = {key.lower(): value for key, value in container.metadata.items()}
+            post = Post(metadata.get("title", ""), metadata.get("description", ""))
+            stream = video_stream(container)
+            if stream is None:
+                if audio_stream(container) is None:
+                    step = "Give a file with pictures or sound."
+                    raise InputError(f"{path}: has neither pictures nor sound", next_step=step)
+                return [], post
+            streams.append(Coverage("video", stream_length(stream) or length))
+            frames = candidates(container, stream, self.settings, streams[-1])
+            try:
+                return choose(frames, self.settings.budget(length)), post
+            except InputError as error:
+                raise InputError(f"{path}: {error.message}", next_step=error.next_step) from error
+
+    def _folder(self, path: Path, streams: list[Coverage]) -> list[Run]:
+        images = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS), key=natural_order)
+        if not images:
+            step = "Give a media file, or a folder with pictures that are frames of one clip."
+            raise InputError(f"{path}: holds no pictures", next_step=step)
+        streams.append(Coverage("pictures"))
+        return choose(folder_candidates(images, self.settings, streams[-1]), self.settings.budget(0))
+
+    def _listen(self, path: Path, streams: list[Coverage]) -> Transcript:
+        with open_container(path, self.settings) as container:
+            stream = audio_stream(container)
+            if stream is None:
+                return Transcript([], "")
+            if self._speech is None:
+                self._speech = WhisperReader(self.settings)
+            streams.append(Coverage("audio", stream_length(stream)))
+            return self._speech.listen(sound_blocks(container, stream, self.settings, streams[-1]))
+
+    def _look(self, runs: list[Run], id: str, clock: _Clock) -> tuple[list[Keyframe], list[TimedText]]:
+        keyframes, readings = [], []
+        if runs and self.settings.screen_text and self._screen is None:
+            with clock.part("load ocr"):
+                self._screen = RapidReader(self.settings)
+        for run in runs:
+            picture = run.best.picture()
+            if self.frames_dir is not None:
+                with clock.part("save"):
+                    keyframes.append(self._save(picture, run, id))
+            if self.settings.screen_text and self._screen is not None:
+                with clock.part("screen"):
+                    readings.append((round(run.start, 3), round(run.end, 3), self._screen.read(picture)))
+        return keyframes, merge_readings(readings)
+
+    def _save(self, picture: Image, run: Run, id: str) -> Keyframe:
+        assert self.frames_dir is not None
+        milliseconds = round(run.best.time * 1000)
+        path = self.frames_dir / file_name(id) / f"{milliseconds:09d}.jpg"
+        packed = io.BytesIO()
+        # full colour resolution: coloured print on coloured packaging is what is to be read
+        picture.save(packed, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+        with atomic_file(path) as file:
+            file.write(packed.getvalue())
+        return Keyframe(milliseconds / 1000, str(path), run.shot)
+
+
+def watch(
+    path: str | Path,
+    *,
+    settings: WatchSettings | None = None,
+    frames_dir: str | Path | None = None,
+    id: str | None = None,
+    kind: ContentKind | None = None,
+) -> Content:
+    """Watch one file; see ``Watcher.examine`` for arguments and errors. For many files hold a ``Watcher``."""
+    return Watcher(settings, frames_dir=frames_dir).watch(path, id=id, kind=kind)
+
+
+def media_files(paths: Iterable[str | Path]) -> list[Path]:
+    """Expand folders: one that holds videos gives each media file in it, one of pictures alone is one clip.
+
+    Raises:
+        InputError: A folder without media.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.append(path)
+            continue
+        endings = {entry: entry.suffix.lower() for entry in sorted(path.iterdir()) if entry.is_file()}
+        if any(ending in VIDEO_ENDINGS for ending in endings.values()):
+            found += [entry for entry, ending in endings.items() if ending in VIDEO_ENDINGS | IMAGE_ENDINGS]
+        elif any(ending in IMAGE_ENDINGS for ending in endings.values()):
+            found.append(path)
+        else:
+            raise InputError(f"{path}: holds no media files", next_step="Give a folder of videos or of frames.")
+    return found
+
+
+def file_name(id: str) -> str:
+    """A content's id as the name of a folder; ids that differ give names that differ."""
+    safe = re.sub(r"[^\w.-]+", "_", id).strip("._")[:80]
+    return safe if safe == id else f"{safe}-{hashlib.sha256(id.encode()).hexdigest()[:8]}".lstrip("-")
+
+
+class _Clock:
+    """Wall seconds by part."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
