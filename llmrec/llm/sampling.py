@@ -1,0 +1,50 @@
+"""The next token of each row: the likeliest, or drawn with a generator of the row's own.
+
+Each conversation's generator is seeded from the seed and the conversation's tokens, so what it is given does not depend
+on which others happen to run beside it. The same conversation twice in one call gets the same answer; for another
+answer give another seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+    from llmrec.records import GenerationSettings
+
+
+class Chooser:
+    """Chooses tokens for rows that are named by their place in the batch."""
+
+    def __init__(self, prompts: Sequence[Sequence[int]], settings: GenerationSettings) -> None:
+        import torch
+
+        self.temperature, self.top_p = settings.temperature, settings.top_p
+        self._generators = []
+        if self.temperature > 0:
+            for prompt in prompts:
+                digest = sha256(f"{settings.seed}:{','.join(map(str, prompt))}".encode()).digest()
+                # 63 bits: torch seeds are signed
+                seed = int.from_bytes(digest[:8], "big") >> 1
+                self._generators.append(torch.Generator().manual_seed(seed))
+
+    def choose(self, logits: torch.Tensor, rows: Sequence[int]) -> torch.Tensor:
+        """The next tokens, int64 ``[n]`` on the logits' device, for ``logits`` ``[n, vocabulary]`` of ``rows``.
+
+        Nucleus sampling as in Holtzman et al., "The Curious Case of Neural Text Degeneration" (2020).
+        """
+        import torch
+
+        if self.temperature <= 0:
+            return logits.argmax(dim=-1)
+        odds = torch.softmax(logits.float().cpu() / self.temperature, dim=-1)
+        if self.top_p < 1:
+            ordered, order = odds.sort(dim=-1, descending=True, stable=True)
+            beyond = ordered.cumsum(dim=-1) - ordered >= self.top_p
+            odds = odds.scatter(-1, order, ordered.masked_fill(beyond, 0.0))
+        draws = [torch.multinomial(odds[i], 1, generator=self._generators[row]) for i, row in enumerate(rows)]
+        return torch.cat(draws).to(logits.device)
