@@ -17,8 +17,8 @@ from llmrec.video.frames import Candidate
 
 #: Below this difference (grey levels) two frames show the same thing.
 SAME = 7.0
-#: Above this difference between neighbours a new shot begins.
-CUT = 60.0
+#: Above this mean difference between neighbours (grey levels over the whole picture) a new shot begins.
+CUT = 40.0
 #: Share of the miniature that changes most, which counts as much as the whole: a caption covers a small part.
 SMALL_PART = 0.05
 #: A picture whose grey levels spread less than this (standard deviation) is blank.
@@ -56,7 +56,7 @@ def choose(candidates: Iterable[Candidate], budget: int) -> list[Run]:
     first = last = None
     shot = 0
     for candidate in candidates:
-        if last is not None and difference(last, candidate.small) > CUT:
+        if last is not None and changes(last, candidate.small).mean() > CUT:
             shot += 1
         last = candidate.small
         if current is not None and first is not None and difference(first, candidate.small) < SAME:
@@ -76,10 +76,15 @@ def choose(candidates: Iterable[Candidate], budget: int) -> list[Run]:
 
 def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
     """How unlike two miniatures are, in grey levels: mean over all, averaged with the mean over the most changed."""
-    changed = np.abs(one.astype(np.int16) - other.astype(np.int16)).max(axis=-1).ravel()
+    changed = changes(one, other)
     most = max(1, int(len(changed) * SMALL_PART))
     top = np.partition(changed, len(changed) - most)[-most:]
     return float(changed.mean() + top.mean()) / 2
+
+
+def changes(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """Change of each pixel of two miniatures: that of the channel that changed most, int16 ``[n]``."""
+    return np.abs(one.astype(np.int16) - other.astype(np.int16)).max(axis=-1).ravel()
 
 
 def _keep(kept: list[Run], run: Run, room: int) -> None:

@@ -137,14 +137,18 @@ def _decoded(container: InputContainer, stream: VideoStream, coverage: Coverage)
 
 
 def _candidate(time: float, frame: VideoFrame, aspect: float) -> Candidate:
-    small = frame.reformat(width=SMALL[0], height=SMALL[1], format="rgb24", interpolation="AREA").to_ndarray()
+    small = frame.reformat(width=SMALL[0], height=SMALL[1], format="rgb24", interpolation="AREA")
     height = min(4 * SHARP_WIDTH, max(4, round(frame.height * SHARP_WIDTH / frame.width)))
-    grey = frame.reformat(width=SHARP_WIDTH, height=height, format="gray").to_ndarray()
+    grey = frame.reformat(width=SHARP_WIDTH, height=height, format="gray")
     rotation, longest = frame.rotation, max(frame.width, frame.height)
     if longest > KEPT_SIDE:
         width, height = (max(2, side * KEPT_SIDE // longest) for side in (frame.width, frame.height))
         frame = frame.reformat(width=width, height=height)
-    return Candidate(time, small, laplacian_variance(grey), frame, rotation, aspect)
+    return Candidate(time, _pixels(small), laplacian_variance(_pixels(grey)), frame, rotation, aspect)
+
+
+def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:
+    return np.asarray(frame.to_ndarray(), np.uint8)
 
 
 def laplacian_variance(grey: NDArray[np.uint8]) -> float:

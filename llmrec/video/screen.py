@@ -9,7 +9,7 @@ rapidocr (PP-OCRv6 small, shipped inside its package: nothing is downloaded) loo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rapidfuzz import fuzz
 
@@ -83,7 +83,7 @@ class RapidReader:
         if scale > 1:
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             image = image.resize(size, resample=images.Resampling.BICUBIC)
-        found = self._engine(np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1]))
+        found: Any = self._engine(np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1]))
         lines = zip(found.txts or (), found.scores or (), strict=True)
         readings = [Reading(" ".join(text.split()), float(score)) for text, score in lines]
         return [r for r in readings if r.confidence >= self.confidence and sum(map(str.isalnum, r.text)) > 1]

@@ -40,17 +40,15 @@ class Sidecars(NamedTuple):
 
 def sidecar_files(media: Path, language: str = "") -> list[Path]:
     """The caption file (one: in the wanted language if there is a choice) and the description beside a media file."""
-    stems = {media.stem, media.name}
+    stems = (media.name, media.stem)  # the longer first
     captions, found = [], []
     try:
         beside = sorted(media.parent.iterdir())
     except OSError:
         return []
     for path in beside:
-        if path.suffix.lower() in {".srt", ".vtt"} and path.stem.partition(".")[0] == media.stem.partition(".")[0]:
-            rest = next(
-                (path.stem[len(s) :] for s in sorted(stems, key=len, reverse=True) if path.stem.startswith(s)), None
-            )
+        if path.suffix.lower() in {".srt", ".vtt"}:
+            rest = next((path.stem[len(stem) :] for stem in stems if path.stem.startswith(stem)), None)
             if rest is not None and re.fullmatch(r"(\.[A-Za-z0-9-]{2,12})?", rest):
                 captions.append((rest[1:] != language, rest != "", path.name, path))
         elif path.name in {f"{stem}.info.json" for stem in stems}:

@@ -69,14 +69,14 @@ def sound_blocks(
                 start, parts, held = time, [], 0
         frame.pts = None
         for piece in resampler.resample(frame):
-            array = piece.to_ndarray().reshape(-1)
+            array = _samples(piece)
             parts.append(array)
             held += len(array)
         coverage.reached = max(coverage.reached, start + held / RATE)
         if held >= seconds * RATE:
             yield Block(start, _joined(parts))
             start, parts, held = start + held / RATE, [], 0
-    parts += [piece.to_ndarray().reshape(-1) for piece in resampler.resample(None)]
+    parts += [_samples(piece) for piece in resampler.resample(None)]
     if parts:
         yield Block(start or 0.0, _joined(parts))
 
@@ -104,6 +104,10 @@ def _decoded(
             continue
         for frame in frames:
             yield frame, None if frame.time is None else max(0.0, frame.time - origin)
+
+
+def _samples(frame: AudioFrame) -> NDArray[np.int16]:
+    return np.asarray(frame.to_ndarray(), np.int16).reshape(-1)
 
 
 def _joined(parts: list[NDArray[np.int16]]) -> NDArray[np.float32]:
