@@ -20,6 +20,7 @@ from llmrec.errors import InputError
 from llmrec.match.evidence import LIMIT, explain, segments_of, word_weights
 from llmrec.match.fusion import WEIGHTS, fuse_views
 from llmrec.match.views import View, views_of
+from llmrec.match.watching import Watch, media_of, watched
 from llmrec.records import Content, Hit, Intent, Match, Product, Query, RankedProduct
 
 
@@ -58,7 +59,7 @@ class Matcher:
         self,
         index: Catalogued,
         *,
-        watch: Callable[[Path], Content] | None = None,
+        watch: Watch | None = None,
         intents: Callable[[Iterable[Content]], Iterable[Intent]] | None = None,
         settings: MatchSettings | None = None,
     ) -> None:
@@ -80,31 +81,15 @@ class Matcher:
         """
         stream = iter(contents)
         while batch := list(itertools.islice(stream, batch_size)):
-            yield from self._match_batch([self.watched(content, folder) for content in batch])
+            yield from self._match_batch([self._seen(content, folder) for content in batch])
 
-    def watched(self, content: Content, folder: str | Path = ".") -> Content:
-        """The content with the timed text and keyframes of its media, watched now if it has none yet."""
-        if not content.media or content.timed_text or content.keyframes:
-            return content
-        path = Path(folder) / content.media
-        if not path.exists():
-            step = "Correct the path (it is relative to the contents file), or leave 'media' out."
-            raise InputError(f"content {content.id!r}: media file {path} does not exist", next_step=step)
-        if self._watch is None:
-            raise InputError(
-                f"content {content.id!r}: {path} has not been watched",
-                next_step="Run 'llmrec watch' first, or give the matcher a watcher.",
-            )
-        seen = self._watch(path)
-        return msgspec.structs.replace(
-            content,
-            title=content.title or seen.title,
-            caption=content.caption or seen.caption,
-            hashtags=content.hashtags or seen.hashtags,
-            language=content.language or seen.language,
-            timed_text=seen.timed_text,
-            keyframes=seen.keyframes,
-        )
+    def _seen(self, content: Content, folder: str | Path) -> Content:
+        if self._watch is not None:
+            return watched(content, self._watch, folder)
+        if (path := media_of(content, folder)) is not None:
+            step = "Run 'llmrec watch' first, or give the matcher a watcher."
+            raise InputError(f"content {content.id!r}: {path} has not been watched", next_step=step)
+        return content
 
     def _match_batch(self, contents: list[Content]) -> Iterator[Match]:
         intents: Iterable[Intent | None] = self._intents(contents) if self._intents else [None] * len(contents)

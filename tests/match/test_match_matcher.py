@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from llmrec.errors import InputError
 from llmrec.match import Matcher, MatchSettings, fuse_views, views_of
 from llmrec.match.views import distinct, windows
-from llmrec.records import Content, Hit, Intent, Product, Query, TimedText
+from llmrec.match.watching import watch_contents, watched
+from llmrec.records import Content, ContentKind, Hit, Intent, Product, Query, TimedText
 from tests.fakes import FakeRetriever
 
 PRODUCTS = {
@@ -98,7 +99,7 @@ def test_media_is_watched_first_and_the_content_keeps_its_own_words(tmp_path: Pa
     (tmp_path / "clip.mp4").touch()
     seen: list[Path] = []
 
-    def watch(path: Path) -> Content:
+    def watch(path: Path, *, id: str, kind: ContentKind) -> Content:
         seen.append(path)
         return Content("other", "video", title="from file", timed_text=(TimedText(1, 2, "a tent", "speech"),))
 
@@ -108,12 +109,34 @@ def test_media_is_watched_first_and_the_content_keeps_its_own_words(tmp_path: Pa
     assert seen == [tmp_path / "clip.mp4"]
     assert match.content_id == "c"
     assert match.products[0].product_id == "tent"
-    watched = matcher.watched(content, tmp_path)
-    assert (watched.kind, watched.caption, watched.title) == ("live", "hi", "from file")
-    assert matcher.watched(watched, tmp_path) is watched
+    full = watched(content, watch, tmp_path)
+    assert (full.kind, full.caption, full.title) == ("live", "hi", "from file")
+    assert watched(full, watch, tmp_path) is full
+
+
+def test_watching_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    contents = [Content(name, "video", media=f"{name}.mp4") for name in "abc"] + [Content("q", "search", title="mug")]
+    for name in "abc":
+        (tmp_path / f"{name}.mp4").write_text(name)
+    calls: list[str] = []
+
+    def watch(path: Path, *, id: str, kind: ContentKind) -> Content:
+        calls.append(id)
+        if calls.count("b") == 1 and id == "b":
+            raise KeyboardInterrupt
+        return Content(id, kind, timed_text=(TimedText(0, 1, f"this is {id}", "speech"),))
+
+    options = {"folder": tmp_path, "target": tmp_path / "m.jsonl", "settings": "s"}
+    with pytest.raises(KeyboardInterrupt):
+        list(watch_contents(contents, watch, **options))
+    found = list(watch_contents(contents, watch, **options))
+    assert calls == ["a", "b", "b", "c"]
+    assert [c.timed_text[0].text for c in found[:3]] == ["this is a", "this is b", "this is c"]
+    assert found[3] is contents[3]
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_missing_media_names_the_content(tmp_path: Path) -> None:
-    matcher = Matcher(Shelf(), watch=lambda path: Content("x", "video"))
+    matcher = Matcher(Shelf(), watch=lambda path, **_: Content("x", "video"))
     with pytest.raises(InputError, match=r"content 'c': media file .*gone\.mp4 does not exist"):
         list(matcher.match([Content("c", "video", media="gone.mp4")], folder=tmp_path))

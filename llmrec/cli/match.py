@@ -1,0 +1,105 @@
+"""``llmrec match contents.jsonl --index shop.index -o matches.jsonl``: contents to ranked products with evidence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from llmrec.cli.manners import emit, progress
+from llmrec.errors import InputError
+
+if TYPE_CHECKING:
+    from llmrec.records import Content
+
+CONTENT_FILES = (".jsonl", ".ndjson", ".json", ".gz", ".parquet")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(name="match")(match)
+
+
+def match(
+    input: Annotated[str, typer.Argument(help="Contents (.jsonl, .parquet, '-' for stdin), or one media file.")],
+    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="The index folder to search.")],
+    output: Annotated[str, typer.Option("-o", "--output", help="Matches (.jsonl, .parquet, '-' for stdout).")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Products per content.")] = 10,
+    encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
+    intent: Annotated[str, typer.Option(help="Model that writes each content's shopping intent, or 'none'.")] = "none",
+    speech: Annotated[
+        str, typer.Option(help="Speech model for media watched now, or 'none'.")
+    ] = "starter:whisper-base",
+    frames: Annotated[Path | None, typer.Option(help="Folder for the keyframes of media watched now.")] = None,
+    run: Annotated[Path | None, typer.Option("--run", help="Write the ranking as a TREC run as well.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where an interrupted run stopped.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Find the products that contents show or want, each with the words that made it a match."""
+    if as_json and output == "-":
+        raise InputError("--json and '-o -' both write to standard output", next_step="Write the matches to a file.")
+    from llmrec.match import Matcher, MatchSettings, open_index, watch_contents
+    from llmrec.match.watching import media_of
+    from llmrec.records import Match
+    from llmrec.storage import Ledger, fingerprint, write_records
+
+    contents, folder = _contents(input)
+    unwatched = sum(media_of(content, folder) is not None for content in contents)
+    opened = open_index(index, encoder=encoder)
+    beside = output if output != "-" else "matches"
+    seen_with = ""
+    if unwatched:
+        from llmrec.video import Watcher, WatchSettings
+
+        settings = WatchSettings(speech=speech)
+        seen_with = fingerprint(settings)
+        watcher = Watcher(settings, frames_dir=frames)
+        stream = watch_contents(
+            contents, watcher.watch, folder=folder, target=beside, settings=seen_with, resume=resume
+        )
+        contents = list(progress(stream, "watching", len(contents)))
+    intents = None
+    if intent != "none":
+        from llmrec.llm import load_generator
+        from llmrec.summarize import IntentWriter
+
+        intents = IntentWriter(load_generator(intent)).intents
+    matcher = Matcher(opened, intents=intents, settings=MatchSettings(k=k))
+
+    if output == "-":
+        write_records("-", progress(matcher.match(contents), "matching", len(contents)), Match)
+        return
+    made_with = fingerprint(opened.version_digest, k, intent, seen_with)
+    with Ledger(output, Match, made_with, resume=resume) as ledger:
+        keys = [fingerprint(content) for content in contents]
+        todo = {key: content for key, content in zip(keys, contents, strict=True) if key not in ledger.done}
+        found = matcher.match(todo.values())
+        for key, record in zip(todo, progress(found, "matching", len(todo)), strict=True):
+            ledger.add(key, record)
+        matches = [ledger.done[key] for key in keys]
+        write_records(output, matches, Match)
+        if run:
+            from llmrec.evaluate import run_from_matches, write_run
+
+            write_run(run, run_from_matches(matches))
+        ledger.finish()
+    empty = sum(not record.products for record in matches)
+    resumed = len(matches) - len(todo)
+    result = {"contents": len(matches), "watched": unwatched, "resumed": resumed, "empty": empty, "output": output}
+    emit(result, as_json=as_json, text=f"{len(matches)} contents matched, {empty} found nothing: {output}")
+
+
+def _contents(source: str) -> tuple[list[Content], Path]:
+    """The contents, and the folder from which their relative media paths start."""
+    from llmrec.match import unique_ids
+    from llmrec.records import Content
+    from llmrec.storage import read_records
+
+    path = Path(source)
+    if source == "-" or path.suffix.lower() in CONTENT_FILES:
+        folder = Path.cwd() if source == "-" else path.parent
+        return unique_ids(read_records(source, Content), source), folder
+    if not path.exists():
+        raise InputError(f"{path}: no such file", next_step="Give a contents file, a media file or '-'.")
+    return [Content(path.stem, "video", media=path.name)], path.parent

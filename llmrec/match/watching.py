@@ -1,0 +1,111 @@
+"""Contents whose media has not been watched yet, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from llmrec.errors import InputError
+from llmrec.records import Content, ContentKind
+from llmrec.storage import Ledger, fingerprint
+
+
+class Watch(Protocol):
+    """What turns a media file into timed text and keyframes: ``llmrec.video.Watcher().watch``."""
+
+    def __call__(self, path: Path, *, id: str, kind: ContentKind) -> Content: ...
+
+
+def media_of(content: Content, folder: str | Path) -> Path | None:
+    """The media file of a content that has not been watched; None if there is nothing to watch.
+
+    Args:
+        folder: Where a relative media path starts.
+
+    Raises:
+        InputError: The file does not exist; names the content.
+    """
+    if not content.media or content.timed_text or content.keyframes:
+        return None
+    path = Path(folder) / content.media
+    if not path.exists():
+        step = "Correct the path (it is relative to the contents file), or leave 'media' out."
+        raise InputError(f"content {content.id!r}: media file {path} does not exist", next_step=step)
+    return path
+
+
+def watched(content: Content, watch: Watch, folder: str | Path = ".") -> Content:
+    """The content with the timed text and keyframes of its media; what it says of itself stays.
+
+    Raises:
+        InputError: The media is missing or cannot be watched; names the content.
+    """
+    path = media_of(content, folder)
+    if path is None:
+        return content
+    try:
+        seen = watch(path, id=content.id, kind=content.kind)
+    except InputError as error:
+        raise InputError(f"content {content.id!r}: {error.message}", next_step=error.next_step) from error
+    return msgspec.structs.replace(
+        content,
+        title=content.title or seen.title,
+        caption=content.caption or seen.caption,
+        hashtags=content.hashtags or seen.hashtags,
+        language=content.language or seen.language,
+        timed_text=seen.timed_text,
+        keyframes=seen.keyframes,
+    )
+
+
+def watch_contents(
+    contents: Sequence[Content],
+    watch: Watch,
+    *,
+    folder: str | Path,
+    target: str | Path,
+    settings: str,
+    resume: bool = True,
+) -> Iterator[Content]:
+    """Watch contents one by one, keeping each in a ledger beside ``target`` until all are done.
+
+    Args:
+        contents: In the order in which they come back.
+        watch: See ``Watch``.
+        folder: Where relative media paths start.
+        target: What is being made of them; the ledger lies beside it.
+        settings: Digest of whatever changes what is seen (``fingerprint`` of the settings).
+        resume: False watches everything again.
+
+    Raises:
+        InputError: A media file is missing (before any is watched) or cannot be watched.
+    """
+    paths = [media_of(content, folder) for content in contents]
+    with Ledger(f"{target}.watched", Content, settings, resume=resume) as ledger:
+        for content, path in zip(contents, paths, strict=True):
+            if path is None:
+                yield content
+                continue
+            key = fingerprint(content, path.stat().st_size, path.stat().st_mtime_ns)
+            if key not in ledger.done:
+                ledger.add(key, watched(content, watch, folder))
+            yield ledger.done[key]
+        ledger.finish()
+
+
+def unique_ids(contents: Iterable[Content], source: str) -> list[Content]:
+    """The contents as a list.
+
+    Raises:
+        InputError: Two of them have one id; names it and ``source``.
+    """
+    found: dict[str, Content] = {}
+    for content in contents:
+        if content.id in found:
+            step = "Give every content an id of its own."
+            raise InputError(f"{source}: two contents have the id {content.id!r}", next_step=step)
+        found[content.id] = content
+    return list(found.values())
