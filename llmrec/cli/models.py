@@ -129,10 +129,7 @@ def _text(facts: dict[str, Any]) -> str:
         rows.append(["package", f"{archive['registry']}: {archive['package']} {archive['version']}"])
         rows.append(["", f"sha256 {archive['sha256']}"])
     files = facts.get("files", {})
-    rows += [
-        ["file" if number == 0 else "", f"{name}  {_megabytes(size)}"]
-        for number, (name, size) in enumerate(files.items())
-    ]
+    rows += [["file", f"{name}  {_megabytes(size)}"] for name, size in files.items()]
     if not facts["cached"]:
         rows.append(["cached", f"no; fetch it with: llmrec models pull {facts['reference']}"])
     width = max(len(key) for key, _ in rows)

@@ -7,13 +7,14 @@
     SentenceTransformer(str(folder.path))
 """
 
-from llmrec.models.cache import cache_folder
+from llmrec.models.cache import VARIABLE, cache_folder
 from llmrec.models.pull import CacheEntry, Pulled, cached, known, pull
 from llmrec.models.resolve import ModelFolder, resolve
 from llmrec.models.starters import STARTERS, Starter
 
 __all__ = [
     "STARTERS",
+    "VARIABLE",
     "CacheEntry",
     "ModelFolder",
     "Pulled",
