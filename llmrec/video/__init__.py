@@ -9,7 +9,8 @@
         print(result)
 """
 
+from llmrec.video.batch import media_files, watch_batch
 from llmrec.video.settings import WatchSettings
-from llmrec.video.watcher import Watched, Watcher, WatchFailure, media_files, watch
+from llmrec.video.watcher import Watched, Watcher, WatchFailure, watch
 
-__all__ = ["WatchFailure", "WatchSettings", "Watched", "Watcher", "media_files", "watch"]
+__all__ = ["WatchFailure", "WatchSettings", "Watched", "Watcher", "media_files", "watch", "watch_batch"]

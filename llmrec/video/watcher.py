@@ -30,7 +30,6 @@ from llmrec.video.sidecars import Post, Sidecars, read_sidecars, sidecar_files
 from llmrec.video.sound import sound_blocks
 from llmrec.video.source import (
     IMAGE_ENDINGS,
-    VIDEO_ENDINGS,
     audio_stream,
     check_file,
     length_of,
@@ -86,6 +85,15 @@ class Watcher:
         self.settings = settings or WatchSettings()
         self.frames_dir = Path(frames_dir) if frames_dir is not None else None
         self._screen, self._speech = screen_reader, speech_reader
+
+    def prepare(self) -> None:
+        """Find the speech model now rather than at the first sound, fetching it if need be.
+
+        Raises:
+            ModelError: No such model, or it cannot be fetched.
+        """
+        if self._speech is None and self.settings.speech != NO_SPEECH:
+            self._speech = WhisperReader(self.settings)
 
     def watch(self, path: str | Path, *, id: str | None = None, kind: ContentKind | None = None) -> Content:
         """Watch one file, or a folder of pictures that are frames of one clip; see ``examine``.
@@ -198,8 +206,8 @@ class Watcher:
             stream = audio_stream(container)
             if stream is None:
                 return Transcript([], "")
-            if self._speech is None:
-                self._speech = WhisperReader(self.settings)
+            self.prepare()
+            assert self._speech is not None
             streams.append(Coverage("audio", stream_length(stream)))
             return self._speech.listen(sound_blocks(container, stream, self.settings, streams[-1]))
 
@@ -240,27 +248,6 @@ def watch(
 ) -> Content:
     """Watch one file; see ``Watcher.examine`` for arguments and errors. For many files hold a ``Watcher``."""
     return Watcher(settings, frames_dir=frames_dir).watch(path, id=id, kind=kind)
-
-
-def media_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Expand folders: one that holds videos gives each media file in it, one of pictures alone is one clip.
-
-    Raises:
-        InputError: A folder without media.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if not path.is_dir():
-            found.append(path)
-            continue
-        endings = {entry: entry.suffix.lower() for entry in sorted(path.iterdir()) if entry.is_file()}
-        if any(ending in VIDEO_ENDINGS for ending in endings.values()):
-            found += [entry for entry, ending in endings.items() if ending in VIDEO_ENDINGS | IMAGE_ENDINGS]
-        elif any(ending in IMAGE_ENDINGS for ending in endings.values()):
-            found.append(path)
-        else:
-            raise InputError(f"{path}: holds no media files", next_step="Give a folder of videos or of frames.")
-    return found
 
 
 def file_name(id: str) -> str:

@@ -1,0 +1,137 @@
+"""``llmrec watch clip.mp4 -o contents.jsonl``: what a video shows, says and writes, with times."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from llmrec.cli.manners import emit, progress
+from llmrec.errors import InputError
+
+if TYPE_CHECKING:
+    from llmrec.video import WatchFailure
+    from llmrec.video.batch import Outcome
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(watch)
+
+
+def watch(
+    media: Annotated[
+        list[str],
+        typer.Argument(metavar="VIDEO…", help="Videos, sound files, pictures or folders; '-' reads names from stdin."),
+    ],
+    output: Annotated[
+        str, typer.Option("-o", "--output", metavar="FILE", help="Contents (.jsonl, .parquet, '-' for stdout).")
+    ],
+    frames: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for keyframes (default: FILE.frames; none with '-o -')."),
+    ] = None,
+    speech: Annotated[
+        str, typer.Option(metavar="MODEL", help="Speech model, or 'none' to not listen.")
+    ] = "starter:whisper-base",
+    ocr: Annotated[bool, typer.Option("--ocr/--no-ocr", help="Read on-screen text.")] = True,
+    max_frames: Annotated[int, typer.Option(min=1, help="Keyframes of a content at most.")] = 12,
+    language: Annotated[str, typer.Option(help="Language of the speech, such as 'en' (default: detected).")] = "",
+    kind: Annotated[
+        Literal["video", "live", "post"] | None, typer.Option(help="Kind of the contents (default: by the file).")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads of each model (0: by the machine).")] = 0,
+    resume: Annotated[bool, typer.Option(help="Leave out files that were watched before and have not changed.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a machine-readable summary.")] = False,
+) -> None:
+    """Watch videos: keyframes, on-screen text and speech, each with its times, as contents for 'match'.
+
+    A folder that holds videos gives one content for each; a folder of pictures alone is one clip. Captions (.srt, .vtt)
+    and the .info.json of downloaders beside a video are read as well. A file that cannot be read is reported and the
+    others go on; what has been watched is kept, so that a second run goes on where the first stopped.
+    """
+    if as_json and output == "-":
+        raise InputError("--json and '-o -' both write to standard output", next_step="Write the contents to a file.")
+    from llmrec.records import Content
+    from llmrec.storage import Ledger, write_records
+    from llmrec.video import Watched, Watcher, WatchSettings, media_files
+    from llmrec.video.batch import beside, settings_digest, watch_batch
+    from llmrec.video.source import IMAGE_ENDINGS
+
+    if media == ["-"]:
+        media = [line for line in sys.stdin.read().splitlines() if line.strip()]
+    paths = media_files(media)
+    if not paths:
+        raise InputError("no files are named", next_step="Give at least one video.")
+    frames = frames or (None if output == "-" else Path(f"{output}.frames"))
+    settings = WatchSettings(max_frames=max_frames, screen_text=ocr, speech=speech, language=language, threads=threads)
+    watcher = Watcher(settings, frames_dir=frames)
+    if any(path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS for path in paths):
+        watcher.prepare()
+
+    tally = _Tally(len(paths))
+    if output == "-":
+        outcomes = watch_batch(watcher, paths, kind=kind)
+        write_records("-", (o.watched.content for o in tally.follow(outcomes) if o.watched), Content)
+    else:
+        kept = Ledger(output, Watched, settings_digest(settings, frames), resume=resume)
+        with kept as ledger:
+            outcomes = watch_batch(watcher, paths, kind=kind, ledger=ledger)
+            contents = [beside(o.watched.content, Path(output)) for o in tally.follow(outcomes) if o.watched]
+            if contents:
+                write_records(output, contents, Content)
+            else:
+                ledger.finish()
+    tally.leave(output, frames, as_json)
+
+
+class _Tally:
+    """Counts of a batch, told to the person as it goes."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.watched, self.reused = total, 0, 0
+        self.failed: list[WatchFailure] = []
+        self.problems: dict[str, list[str]] = {}
+        self.seconds: dict[str, float] = {}
+
+    def follow(self, outcomes: Iterator[Outcome]) -> Iterator[Outcome]:
+        for outcome in progress(outcomes, "watching", self.total):
+            if outcome.failure is not None:
+                self.failed.append(outcome.failure)
+                if self.total > 1:
+                    print(f"failed: {outcome.failure.message}", file=sys.stderr)
+            if outcome.watched is not None:
+                self.watched += 1
+                self.reused += outcome.reused
+                for problem in outcome.watched.problems:
+                    self.problems.setdefault(str(outcome.path), []).append(problem)
+                    print(f"warning: {outcome.path}: {problem}", file=sys.stderr)
+                for part, seconds in outcome.watched.seconds.items() if not outcome.reused else ():
+                    self.seconds[part] = round(self.seconds.get(part, 0.0) + seconds, 3)
+            yield outcome
+
+    def leave(self, output: str, frames: Path | None, as_json: bool) -> None:
+        """Print the result and leave with the exit code that it asks for."""
+        if not self.watched and self.total == 1:
+            raise InputError(self.failed[0].message, next_step=self.failed[0].next_step)
+        if not self.watched:
+            raise InputError(f"none of {self.total} files could be watched", next_step="See the reasons above.")
+        result = {
+            "output": output,
+            "frames": str(frames) if frames else None,
+            "contents": self.watched,
+            "reused": self.reused,
+            "failed": self.failed,
+            "problems": self.problems,
+            "seconds": self.seconds,
+        }
+        text = f"{self.watched} contents watched ({self.reused} before), {len(self.failed)} failed -> {output}"
+        if output == "-":
+            print(text, file=sys.stderr)
+        else:
+            emit(result, as_json=as_json, text=text)
+        if self.failed:
+            raise typer.Exit(1)
