@@ -29,7 +29,7 @@ def decision_statistic(truth: Bools, said: Bools) -> Callable[[Floats], Floats]:
             values = [
                 hit / (hit + false),
                 hit / (hit + missed),
-                2 * hit / (2 * hit + false + missed),
+                np.where(hit + missed > 0, 2 * hit / (2 * hit + false + missed), np.nan),
                 (hit + rest) / (hit + false + missed + rest),
             ]
         return np.stack(values, axis=1)
