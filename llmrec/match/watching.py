@@ -69,6 +69,7 @@ def watch_contents(
     target: str | Path,
     settings: str,
     resume: bool = True,
+    keep: bool = False,
 ) -> Iterator[Content]:
     """Watch contents one by one, keeping each in a ledger beside ``target`` until all are done.
 
@@ -79,6 +80,7 @@ def watch_contents(
         target: What is being made of them; the ledger lies beside it.
         settings: Digest of whatever changes what is seen (``fingerprint`` of the settings).
         resume: False watches everything again.
+        keep: Leave the ledger when all are done, so that a later run need not watch them again.
 
     Raises:
         InputError: A media file is missing (before any is watched) or cannot be watched.
@@ -93,7 +95,8 @@ def watch_contents(
             if key not in ledger.done:
                 ledger.add(key, watched(content, watch, folder))
             yield ledger.done[key]
-        ledger.finish()
+        if not keep:
+            ledger.finish()
 
 
 def unique_ids(contents: Iterable[Content], source: str) -> list[Content]:

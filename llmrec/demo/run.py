@@ -1,0 +1,242 @@
+"""The main job end to end: import a catalog, watch clips, index, match, explain, summarise, measure, show.
+
+``llmrec demo`` runs it on the shipped sample; ``llmrec demo --data DIR`` on a folder of the user's own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from llmrec.catalog import import_catalog
+from llmrec.demo.data import DemoData, find_data
+from llmrec.demo.page import PageData, Tile, write_page
+from llmrec.errors import LlmrecError
+from llmrec.records import Content, Intent, Match, Product, ProductSummary
+from llmrec.storage import Ledger, fingerprint, read_records, write_records
+
+if TYPE_CHECKING:
+    from llmrec.evaluate import Estimate
+    from llmrec.index import Index
+
+Record = TypeVar("Record", bound=msgspec.Struct)
+Item = TypeVar("Item")
+
+ENCODER = "starter:minilm"
+CHAT_MODEL = "starter:smollm2-135m"
+SPEECH_MODEL = "starter:whisper-base"
+
+
+class DemoResult(msgspec.Struct, frozen=True):
+    """What the demo made; ``metrics`` is empty where no truth is known, ``titles`` are of the products found."""
+
+    products: int
+    contents: int
+    page: str
+    matches_path: str
+    seconds: dict[str, float]
+    metrics: dict[str, float]
+    matches: list[Match]
+    titles: dict[str, str]
+
+
+def run_demo(
+    data: Path | None = None,
+    output: str | Path = "demo-output",
+    *,
+    chat_model: str = CHAT_MODEL,
+    say: Callable[[str], None] = lambda line: None,
+) -> DemoResult:
+    """Run the main job and write everything it makes into ``output``.
+
+    Args:
+        data: A folder with a catalog and contents or media; the shipped sample if None.
+        output: Folder for ``catalog.jsonl``, ``contents.jsonl``, ``index/``, ``matches.jsonl``, ``summaries.jsonl``,
+            ``intents.jsonl`` and ``report.html``.
+        chat_model: The language model that writes intents and summaries; ``"none"`` leaves them out.
+        say: Told what is being done, a line at a time.
+
+    Raises:
+        LlmrecError: Bad input or a step that failed; what was finished is kept and not done again.
+    """
+    found = find_data(data)
+    out = Path(output)
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(name: str, line: str) -> Iterator[None]:
+        say(line)
+        start = time.perf_counter()
+        yield
+        seconds[name] = round(time.perf_counter() - start, 1)
+
+    with step("models", "models: fetching what is not cached yet"):
+        _models(chat_model, any(content.media for content in found.contents))
+    with step("import", f"import: {found.catalog}"):
+        if not found.own_catalog:
+            say("  no catalog in the folder: matching against the sample's")
+        report = import_catalog([found.catalog], out / "catalog.jsonl", out / "rejects.jsonl")
+        say(f"  {report.kept} products, {report.rejected_total} rows rejected")
+        products = {product.id: product for product in read_records(out / "catalog.jsonl", Product)}
+    with step("watch", "watch: frames, on-screen text and speech"):
+        contents = _watch(found, out, say)
+    with step("index", "index: BM25 and vectors over titles and whole texts"):
+        index = _index(products, out)
+    generator = None
+    if chat_model != "none":
+        from llmrec.llm import load_generator
+
+        generator = load_generator(chat_model)
+    with step("match", "match: searching, fusing, explaining"):
+        from llmrec.match import Matcher
+
+        matches = list(Matcher(index).match(contents, folder=found.folder))
+        write_records(out / "matches.jsonl", matches, Match)
+    intents: dict[str, Intent] = {}
+    summaries: dict[str, ProductSummary] = {}
+    if generator is not None:
+        from llmrec.summarize import IntentWriter, Summarizer
+
+        with step("summarize", f"summarize: {chat_model} describes the products found and what the contents want"):
+            best = {m.products[0].product_id: products[m.products[0].product_id] for m in matches if m.products}
+            by_content = {content.id: content for content in contents}
+            summaries = _once(
+                out / "summaries.jsonl", ProductSummary, best, Summarizer(generator).summarize, chat_model
+            )
+            intents = _once(out / "intents.jsonl", Intent, by_content, IntentWriter(generator).intents, chat_model)
+
+    truth = _truth(found)
+    metrics, tiles = _metrics(matches, truth)
+    total = sum(seconds.values())
+    tiles = [Tile("products", str(len(products))), Tile("contents", str(len(contents))), *tiles]
+    write_page(
+        out / "report.html",
+        PageData(
+            title="What is being sold here?",
+            lead="Clips, streams, searches and posts on the left; the products found for each, and why, on the right.",
+            tiles=[*tiles, Tile("seconds, models cached", f"{total - seconds['models']:.0f}")],
+            contents=contents,
+            matches=matches,
+            products=products,
+            summaries=summaries,
+            intents=intents,
+            truth=truth,
+            footer=f"llmrec: encoder {ENCODER}, language model {chat_model}, speech {SPEECH_MODEL}. "
+            "Sentences in grey are the language model's; quotations are the content's own words.",
+        ),
+        folder=out,
+    )
+    return DemoResult(
+        products=len(products),
+        contents=len(contents),
+        page=str(out / "report.html"),
+        matches_path=str(out / "matches.jsonl"),
+        seconds=seconds,
+        metrics=metrics,
+        matches=matches,
+        titles={r.product_id: products[r.product_id].title for match in matches for r in match.products},
+    )
+
+
+def _models(chat_model: str, media: bool) -> None:
+    from llmrec.models import resolve
+
+    wanted = [ENCODER, *([chat_model] if chat_model != "none" else []), *([SPEECH_MODEL] if media else [])]
+    for reference in wanted:
+        resolve(reference)
+
+
+def _watch(found: DemoData, out: Path, say: Callable[[str], None]) -> list[Content]:
+    """Watch the media and write ``contents.jsonl``; what an interrupted demo has watched is not watched again."""
+    from llmrec.match import watch_contents
+    from llmrec.video import Watcher, WatchSettings
+
+    settings = WatchSettings(speech=SPEECH_MODEL)
+    watcher = Watcher(settings, frames_dir=out / "frames")
+    target = out / "contents.jsonl"
+    digest = fingerprint(settings)
+    contents = []
+    stream = watch_contents(
+        found.contents, watcher.watch, folder=found.folder, target=target, settings=digest, keep=True
+    )
+    for content in stream:
+        # like media, keyframes are named from the folder of the contents file
+        frames = tuple(msgspec.structs.replace(f, path=os.path.relpath(f.path, out)) for f in content.keyframes)
+        contents.append(msgspec.structs.replace(content, keyframes=frames))
+        if content.media:
+            say(f"  {content.id}: {len(content.keyframes)} frames, {len(content.timed_text)} texts")
+    write_records(target, contents, Content)
+    return contents
+
+
+def _index(products: dict[str, Product], out: Path) -> Index:
+    """The index of the products; an index of just these products and encoder is opened as it is."""
+    from llmrec.embed import load_encoder
+    from llmrec.index import Index
+
+    encoder = load_encoder(ENCODER)
+    path = out / "index"
+    if path.exists():
+        try:
+            index = Index.open(path, encoder)
+            if index.products == list(products.values()):
+                return index
+        except LlmrecError:
+            pass
+    return Index.build(path, products.values(), encoder, replace=path.exists())
+
+
+def _truth(found: DemoData) -> dict[str, dict[str, int]]:
+    if found.qrels is None:
+        return {}
+    from llmrec.evaluate import read_qrels
+
+    truth = {content: dict(products) for content, products in read_qrels(found.qrels).items()}
+    return truth | {content: {} for content in found.without_match}
+
+
+def _metrics(matches: list[Match], truth: dict[str, dict[str, int]]) -> tuple[dict[str, float], list[Tile]]:
+    """Recall of the exact product (relevance 2), with the interval on the page."""
+    from llmrec.evaluate import evaluate_matches
+
+    exact = {c: {p: 1 for p, grade in products.items() if grade >= 2} for c, products in truth.items()}
+    exact = {content: products for content, products in exact.items() if products}
+    if not exact:
+        return {}, []
+    found = evaluate_matches(matches, exact, metrics=["recall@1", "recall@3", "recall@10", "mrr@10"]).metrics
+    tiles = [
+        Tile(f"{name}, the exact product ({_interval(e)}{e.n} contents)", f"{e.value:.2f}")
+        for name, e in found.items()
+        if name in ("recall@1", "recall@10")
+    ]
+    return {name: round(estimate.value, 4) for name, estimate in found.items()}, tiles
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return ""
+    return f"95%: {estimate.low:.2f} to {estimate.high:.2f}, "
+
+
+def _once(
+    target: Path,
+    type: type[Record],
+    items: dict[str, Item],
+    write: Callable[[list[Item]], Iterable[Record]],
+    model: str,
+) -> dict[str, Record]:
+    """What a model writes about each item, by id; what an earlier run wrote about an equal item is taken again."""
+    with Ledger(target, type, fingerprint(model)) as ledger:
+        keys = {id: fingerprint(item) for id, item in items.items()}
+        todo = [id for id, key in keys.items() if key not in ledger.done]
+        for id, record in zip(todo, write([items[id] for id in todo]), strict=True):
+            ledger.add(keys[id], record)
+        records = {id: ledger.done[key] for id, key in keys.items()}
+    write_records(target, records.values(), type)
+    return records
