@@ -61,18 +61,23 @@ def _parse(reference: str) -> Reference:
         return _hub(reference.removeprefix(HUB_PREFIX), reference, _HUB_ID_OR_NAME)
     if not reference.strip() or "\x00" in reference:
         raise unknown(reference, "an empty reference")
-    path = Path(reference).expanduser()
-    if path.is_dir():
+    try:
+        path = Path(reference).expanduser()
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, no such home, not a text of this file system
+        raise unknown(reference[:80], "cannot be a path or a hub id") from error
+    if is_folder:
         return Reference("folder", str(path.resolve()))
     if reference.lower().endswith(".gguf"):
-        if not path.is_file():
+        if not is_file:
             raise ModelError(f"{reference}: no such file", next_step="Check the path of the .gguf file.")
         return Reference("gguf", str(path.resolve()))
-    if path.is_file():
+    if is_file:
         raise unknown(reference, "a file, but not a .gguf file")
-    if reference.startswith((".", "/", "~")) or "\\" in reference or reference.count("/") > 1:
+    slashes = reference.partition("@")[0].count("/")
+    if reference.startswith((".", "/", "~")) or "\\" in reference or slashes > 1:
         raise unknown(reference, "no such folder")
-    if "/" in reference:
+    if slashes:
         return _hub(reference, reference, _HUB_ID)
     raise unknown(reference, "no such model")
 
@@ -87,7 +92,7 @@ def _hub(text: str, shown: str, pattern: re.Pattern[str]) -> Reference:
 def unknown(reference: str, what: str) -> ModelError:
     """The error for a reference that names nothing: says what comes near and which forms there are."""
     name = reference.removeprefix(PREFIX).rsplit("/", 1)[-1].lower()
-    near = [known for known in STARTERS if name and (known.startswith(name) or name in known or known in name)]
+    near = [known for known in STARTERS if len(name) > 3 and (name in known or known in name)]
     near = near or difflib.get_close_matches(name, STARTERS, n=3, cutoff=0.5)
     suggestion = f"Did you mean {' or '.join(PREFIX + known for known in near[:3])}? " if near else ""
     step = f"{suggestion}Give {FORMS}; 'llmrec models list' shows the starters."
