@@ -163,7 +163,7 @@ def _clock(seconds: float) -> str:
 
 def _still(path: str, folders: Sequence[Path]) -> str:
     """An image within one of the folders as a data URI, made small and encoded anew; "" where there is none."""
-    for folder in folders:
+    for folder in folders if "\0" not in path else ():
         file = (folder / path).resolve()
         # a contents file from elsewhere must not draw other images of this machine into a page that is passed on
         if file.is_relative_to(folder.resolve()) and file.is_file() and file.stat().st_size <= LARGEST:
