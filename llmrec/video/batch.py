@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from llmrec.errors import InputError, LlmrecError, MissingExtraError, ModelError, StorageError
+from llmrec.errors import InputError
 from llmrec.records import Content, ContentKind
 from llmrec.storage import Ledger, fingerprint
 from llmrec.video.settings import VERSION, WatchSettings
@@ -52,12 +52,9 @@ def watch_batch(
         if before is not None and all(Path(frame.path).is_file() for frame in before.content.keyframes):
             yield Outcome(path, watched=before, reused=True)
             continue
-        try:
-            watched = watcher.examine(path, id=id, kind=kind)
-        except (ModelError, MissingExtraError, StorageError):
-            raise
-        except LlmrecError as error:
-            yield Outcome(path, failure=WatchFailure(str(path), error.message, error.next_step))
+        watched = watcher.attempt(path, id=id, kind=kind)
+        if isinstance(watched, WatchFailure):
+            yield Outcome(path, failure=watched)
             continue
         if ledger is not None:
             ledger.add(key, watched)

@@ -17,6 +17,8 @@ from llmrec.video.frames import Candidate
 
 #: Below this difference (grey levels) two frames show the same thing.
 SAME = 7.0
+#: Below this difference neighbours in one shot show the same scene: one of them may stand for the time of both.
+ONE_SCENE = 20.0
 #: Above this mean difference between neighbours (grey levels over the whole picture) a new shot begins.
 CUT = 40.0
 #: Share of the miniature that changes most, which counts as much as the whole: a caption covers a small part.
@@ -99,6 +101,8 @@ def _keep(kept: list[Run], run: Run, room: int) -> None:
 
 def _thin(kept: list[Run], room: int, alike: float) -> None:
     """Drop runs until there is room and no two are alike; neighbours that are alike become one."""
+    if len(kept) < 2:
+        return
     distances = np.array([[difference(a.best.small, b.best.small) for b in kept] for a in kept])
     np.fill_diagonal(distances, np.inf)
     while len(kept) > 1:
@@ -107,7 +111,7 @@ def _thin(kept: list[Run], room: int, alike: float) -> None:
             return
         drop = i if kept[i].best.sharpness < kept[j].best.sharpness else j
         stay = kept[j if drop == i else i]
-        if j == i + 1 and distances[i, j] < SAME:
+        if j == i + 1 and distances[i, j] < ONE_SCENE and kept[i].shot == kept[j].shot:
             stay.start, stay.end = kept[i].start, kept[j].end
         del kept[drop]
         distances = np.delete(np.delete(distances, drop, axis=0), drop, axis=1)

@@ -18,6 +18,7 @@ class Coverage:
         reached: End in seconds of the last frame or packet that was read.
         packets: Compressed packets met.
         bad: Packets that could not be decoded, or were decoded with faults.
+        decoded: Frames that came out.
         stopped: Why reading ended early, empty if it did not.
     """
 
@@ -26,6 +27,7 @@ class Coverage:
     reached: float = 0.0
     packets: int = 0
     bad: int = 0
+    decoded: int = 0
     stopped: str = ""
 
     @property

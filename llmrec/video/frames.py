@@ -133,6 +133,7 @@ def _decoded(container: InputContainer, stream: VideoStream, coverage: Coverage)
             continue
         for frame in frames:
             coverage.bad += bool(frame.is_corrupt)
+            coverage.decoded += 1
             yield frame
 
 

@@ -78,6 +78,7 @@ def folder_candidates(paths: Sequence[Path], settings: WatchSettings, coverage: 
             coverage.bad += 1
             coverage.stopped = error.message
             continue
+        coverage.decoded += 1
         yield image_candidate(image, float(number))
 
 

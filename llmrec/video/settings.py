@@ -35,7 +35,7 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     max_frames: int = 12
-    seconds_per_frame: float = 1.5
+    seconds_per_frame: float = 2.0
     screen_text: bool = True
     speech: str = "starter:whisper-base"
     language: str = ""

@@ -103,6 +103,7 @@ def _decoded(
             coverage.bad += 1
             continue
         for frame in frames:
+            coverage.decoded += 1
             yield frame, None if frame.time is None else max(0.0, frame.time - origin)
 
 

@@ -112,12 +112,30 @@ class Watcher:
             ModelError, MissingExtraError, StorageError: What would fail for every file stops the batch.
         """
         for path in paths:
-            try:
-                yield self.watch(path)
-            except (ModelError, MissingExtraError, StorageError):
-                raise
-            except LlmrecError as error:
-                yield WatchFailure(str(path), error.message, error.next_step)
+            watched = self.attempt(path)
+            if isinstance(watched, Watched):
+                for problem in watched.problems:
+                    logger.warning("%s: %s", path, problem)
+            yield watched.content if isinstance(watched, Watched) else watched
+
+    def attempt(
+        self, path: str | Path, *, id: str | None = None, kind: ContentKind | None = None
+    ) -> Watched | WatchFailure:
+        """``examine`` for one file of a batch: what is wrong with the file comes back as a ``WatchFailure``.
+
+        Raises:
+            ModelError, MissingExtraError, StorageError: What would fail for every file.
+        """
+        try:
+            return self.examine(path, id=id, kind=kind)
+        except (ModelError, MissingExtraError, StorageError):
+            raise
+        except LlmrecError as error:
+            return WatchFailure(str(path), error.message, error.next_step)
+        except Exception as error:  # a decoder's own fault on a strange file must not cost the batch
+            logger.debug("%s", path, exc_info=True)
+            step = "Convert the file and try again; please report it, 'llmrec --verbose watch' shows where it happened."
+            return WatchFailure(str(path), f"{path}: unexpected {type(error).__name__}: {error}", step)
 
     def examine(self, path: str | Path, *, id: str | None = None, kind: ContentKind | None = None) -> Watched:
         """Watch one file and say as well what could not be read.
@@ -152,8 +170,8 @@ class Watcher:
             if self.settings.speech != NO_SPEECH and media_type(path) == "container":
                 with clock.part("speech"):
                     transcript = self._listen(path, streams)
-        if not runs and streams and not any(stream.reached for stream in streams):
-            reason = "; ".join(stream.problem() for stream in streams)
+        if streams and not any(stream.decoded for stream in streams):
+            reason = "; ".join(stream.problem() or f"{stream.name}: no frames" for stream in streams)
             step = "The file is damaged: fetch or record it again."
             raise InputError(f"{path}: nothing in it can be decoded ({reason})", next_step=step)
         keyframes, captions = self._look(runs, id, clock)
