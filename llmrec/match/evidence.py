@@ -28,6 +28,9 @@ REPEATED = 0.25
 #: What a word that was met inexactly counts (speech and screen text are misread by a letter or two).
 FUZZY = 0.7
 
+# The folded words of each field of a product.
+FieldForms = Mapping[str, frozenset[str]]
+
 # A word of the content, the product's form of it, its weight.
 Run = list[tuple[Word, str, float]]
 
@@ -68,25 +71,30 @@ def field_texts(product: Product) -> dict[str, str]:
     }
 
 
-def word_weights(products: Iterable[Product]) -> dict[str, float]:
+def field_forms(product: Product) -> FieldForms:
+    """The folded words of each field of a product; worth keeping, since a product is a candidate many times."""
+    return {name: frozenset(word.form for word in words(text)) for name, text in field_texts(product).items()}
+
+
+def word_weights(candidates: Iterable[FieldForms]) -> dict[str, float]:
     """Weigh words by their rarity among the candidates: ``0.1 + ln(n / df)``; function words weigh nothing."""
     counts: Counter[str] = Counter()
     total = 0
-    for product in products:
+    for fields in candidates:
         total += 1
-        counts.update({word.form for text in field_texts(product).values() for word in words(text)})
+        counts.update(frozenset().union(*fields.values()))
     ignored = _function_words()
     return {form: 0.0 if form in ignored else 0.1 + math.log(total / df) for form, df in counts.items()}
 
 
 def explain(
-    segments: Sequence[Segment], product: Product, weights: Mapping[str, float], limit: int = LIMIT
+    segments: Sequence[Segment], fields: FieldForms, weights: Mapping[str, float], limit: int = LIMIT
 ) -> tuple[Evidence, ...]:
     """Quote the words of a content that speak for a product, the weightiest first.
 
     Args:
         segments: The content's stretches (``segments_of``).
-        product: The product to explain.
+        fields: The words of the product to explain (``field_forms``).
         weights: Weight of each word (``word_weights`` over the candidates).
         limit: At most so many quotations.
 
@@ -94,8 +102,7 @@ def explain(
         Quotations of the content's own characters; words already quoted count little towards another quotation.
     """
     runs: list[tuple[Segment, str, Run]] = []
-    for field, text in field_texts(product).items():
-        known = frozenset(word.form for word in words(text))
+    for field, known in fields.items():
         runs += [(segment, field, run) for segment in segments for run in _runs(segment.words, known, weights)]
 
     shown: set[str] = set()
@@ -150,9 +157,13 @@ def _near(form: str, known: frozenset[str]) -> str:
     from rapidfuzz.process import extractOne
 
     allowed = 1 if len(form) < 9 else 2
-    choices = sorted(other for other in known if len(other) >= 5 and not other.isdigit())
-    near = extractOne(form, choices, scorer=OSA.distance, score_cutoff=allowed)
+    near = extractOne(form, _long_words(known), scorer=OSA.distance, score_cutoff=allowed)
     return near[0] if near else ""
+
+
+@lru_cache(maxsize=2_000)
+def _long_words(known: frozenset[str]) -> list[str]:
+    return sorted(form for form in known if len(form) >= 5 and not form.isdigit())
 
 
 @lru_cache(maxsize=1)

@@ -11,17 +11,21 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from llmrec.errors import InputError
-from llmrec.match.evidence import LIMIT, explain, segments_of, word_weights
+from llmrec.match.evidence import LIMIT, explain, field_forms, segments_of, word_weights
 from llmrec.match.fusion import WEIGHTS, fuse_views
 from llmrec.match.views import View, views_of
 from llmrec.match.watching import Watch, media_of, watched
 from llmrec.records import Content, Hit, Intent, Match, Product, Query, RankedProduct
+
+#: Candidates among which the rarity of a word is judged.
+POOL = 50
 
 
 class Catalogued(Protocol):
@@ -65,6 +69,8 @@ class Matcher:
     ) -> None:
         self.index = index
         self.settings = settings or MatchSettings()
+        # bounded, so that a run over millions of products stays within memory
+        self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._watch = watch
         self._intents = intents
 
@@ -101,15 +107,15 @@ class Matcher:
             yield self._explained(content, fused)
 
     def _explained(self, content: Content, hits: list[Hit]) -> Match:
-        candidates = {hit.product_id: self.index.product(hit.product_id) for hit in hits[: self.settings.depth]}
-        weights = word_weights(candidates.values())
+        pool = {hit.product_id: self._fields(hit.product_id) for hit in hits[: max(POOL, self.settings.k)]}
+        weights = word_weights(pool.values())
         segments = segments_of(content)
         products = tuple(
             RankedProduct(
                 product_id=hit.product_id,
                 rank=rank,
                 score=hit.score,
-                evidence=explain(segments, candidates[hit.product_id], weights, self.settings.evidence),
+                evidence=explain(segments, pool[hit.product_id], weights, self.settings.evidence),
             )
             for rank, hit in enumerate(hits[: self.settings.k], start=1)
         )
