@@ -11,7 +11,7 @@ import pytest
 
 from llmrec.errors import ModelError
 from llmrec.models import cached, pull, resolve
-from llmrec.models.onnx import bert_weights
+from llmrec.models.onnx import bert_weights, convert_onnx_encoder
 from llmrec.models.torch_weights import convert_torch
 
 HIDDEN, LAYERS, FEED, HEADS = 32, 2, 64, 2
@@ -158,6 +158,47 @@ def test_a_damaged_onnx_file(tmp_path: Path) -> None:
         (tmp_path / "m.onnx").write_bytes(damaged)
         with pytest.raises(ModelError):
             bert_weights(tmp_path / "m.onnx")
+
+
+def test_an_onnx_encoder_becomes_one_of_sentence_transformers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    sizes = {"hidden_size": 16, "intermediate_size": 8, "num_attention_heads": 2, "num_hidden_layers": 2}
+    config = BertConfig(vocab_size=6, max_position_embeddings=32, **sizes)
+    torch.manual_seed(0)
+    model = BertModel(config, add_pooling_layer=False).eval()
+    source, target = tmp_path / "source", tmp_path / "target"
+    target.mkdir()
+    config.save_pretrained(source)
+    words = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "red", "shoe", "blue", "hat"])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]").save_pretrained(source)
+    tensors, nodes = {}, []
+    for number, (name, tensor) in enumerate(model.state_dict().items()):
+        if name.endswith(("query.weight", "key.weight", "value.weight", "dense.weight")):
+            tensors[f"onnx::MatMul_{number}"] = np.ascontiguousarray(tensor.numpy().T)
+            node = "/" + name.removesuffix(".weight").replace(".", "/").replace("layer/", "layer.") + "/MatMul"
+            nodes.append((node, "MatMul", ["x", f"onnx::MatMul_{number}"]))
+        else:
+            tensors[name] = tensor.numpy()
+    (source / "model.onnx").write_bytes(onnx_model(tensors, nodes))
+
+    monkeypatch.setattr("llmrec.models.onnx._difference", lambda *_: None)
+    convert_onnx_encoder(source, target)
+    tokens = torch.tensor([[2, 3]])
+    with torch.no_grad():
+        mean = model(tokens).last_hidden_state[0].mean(dim=0).numpy()
+    encoder = SentenceTransformer(str(target), device="cpu")
+    assert encoder.max_seq_length == 32
+    np.testing.assert_allclose(encoder.encode("red shoe"), mean / np.linalg.norm(mean), atol=1e-6)
+
+    monkeypatch.setattr("llmrec.models.onnx._difference", lambda *_: 1e-3)
+    with pytest.raises(ModelError, match=r"differs from its source by 1\.0e-03"):
+        convert_onnx_encoder(source, target)
 
 
 def test_torch_weights_become_safetensors(tmp_path: Path) -> None:
