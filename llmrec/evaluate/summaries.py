@@ -167,7 +167,11 @@ def _text(record: ProductSummary | None) -> str:
 
 
 def _line(id: str, score: float, record: ProductSummary | None, reference: str) -> SummaryLine:
-    return SummaryLine(id, score, _text(record)[:_SHOWN], reference[:_SHOWN], record.problems if record else ())
+    return SummaryLine(id, score, _cut(_text(record)), _cut(reference), record.problems if record else ())
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def _summary(source: str | Path, number: int, row: dict[str, Any]) -> ProductSummary:
