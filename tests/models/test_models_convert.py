@@ -222,7 +222,7 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path: Path) -> 
     torch.save({"a": Trap()}, tmp_path / "m.pth")
     with pytest.raises(ModelError, match="not a plain file of weights"):
         convert_torch(tmp_path / "m.pth", tmp_path)
-    (tmp_path / "old.pth").write_bytes(pickle.dumps(Trap()))
+    (tmp_path / "old.pth").write_bytes(pickle.dumps(Trap(), protocol=2))
     with pytest.raises(ModelError):
         convert_torch(tmp_path / "old.pth", tmp_path)
     assert not (tmp_path / "ran").exists()
