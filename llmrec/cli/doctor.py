@@ -244,9 +244,9 @@ def _cache() -> list[Check]:
         checks = [Check("model cache", "warn", found, f"Free some space, or {move}")]
     else:
         checks = [Check("model cache", "ok", found)]
-    have = {entry.folder.reference for entry in entries if entry.folder}
-    here = [name for name, starter in STARTERS.items() if starter.reference in have]
-    absent = [starter.reference for starter in STARTERS.values() if starter.reference not in have]
+    have = {entry.path.name for entry in entries if entry.folder}
+    here = [name for name, starter in STARTERS.items() if starter.entry in have]
+    absent = [starter.reference for starter in STARTERS.values() if starter.entry not in have]
     fix = f"Fetched at first use; ahead of time: llmrec models pull {' '.join(absent)}" if absent else ""
     checks.append(Check("starter models", "ok", f"cached: {', '.join(here) or 'none'}", fix))
     if absent and shutil.which("npm") is None and any(ref == "starter:gte-small" for ref in absent):

