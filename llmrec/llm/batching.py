@@ -31,7 +31,7 @@ def common_prefix(prompts: Sequence[Sequence[int]]) -> int:
     """Tokens that all prompts begin with, leaving each at least one of its own."""
     if not prompts:
         return 0
-    first, last = min(prompts), max(prompts)
+    first, last = min(prompts, key=list), max(prompts, key=list)
     limit = min(len(prompt) for prompt in prompts) - 1
     length = 0
     while length < limit and first[length] == last[length]:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from llmrec.llm.batching import common_prefix
 
 if TYPE_CHECKING:
-
     from llmrec.llm.sampling import Chooser
 
 #: Shorter beginnings than this are not worth a pass of their own.

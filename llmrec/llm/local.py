@@ -40,6 +40,8 @@ class Usage(msgspec.Struct):
     new_tokens: int = 0
     #: Conversations whose prompt was cut to fit.
     truncated: int = 0
+    #: Loops that were broken (see ``loops.py``).
+    loops: int = 0
     seconds: float = 0.0
 
 
@@ -55,6 +57,7 @@ class TransformersGenerator:
         threads: Threads of torch while it generates.
         max_batch_tokens: Most tokens of a batch, padding and answers included.
         seed: Seed of sampling, added to the settings' own.
+        break_loops: Whether a row that says the same over and over is led out of it.
     """
 
     def __init__(
@@ -68,14 +71,17 @@ class TransformersGenerator:
         threads: int = 1,
         max_batch_tokens: int = 8192,
         seed: int = 0,
+        break_loops: bool = True,
     ) -> None:
         self.model, self.tokenizer = model.eval(), tokenizer
         self.reference, self.adapter, self.digest = reference, adapter, digest
         self.threads, self.max_batch_tokens, self.seed = threads, max_batch_tokens, seed
+        self.break_loops = break_loops
         self.usage = Usage()
         self.context: int = getattr(model.config.get_text_config(), "max_position_embeddings", None) or 4096
         self._chat = ChatEncoder(tokenizer)
         self._ends = _end_tokens(model, tokenizer)
+        self._newline = _newline(tokenizer)
         self._prefix = Prefix()
         self._own_decoder = can_decode(model)
 
@@ -108,10 +114,13 @@ class TransformersGenerator:
 
     def _answer(self, prompts: list[list[int]], settings: GenerationSettings) -> list[tuple[str, Any, int]]:
         finished: dict[int, tuple[str, int]] = {}
+        chooser = Chooser(prompts, settings, newline=self._newline, guard=self.break_loops)
 
         def end(row: int, tokens: list[int]) -> bool:
             if tokens[-1] in self._ends:
                 finished[row] = (self._chat.decode(tokens[:-1]), len(tokens))
+            elif chooser.hopeless(row):
+                finished[row] = (self._chat.decode(tokens), len(tokens))
             elif settings.stop:
                 text = self._chat.decode(tokens)
                 places = [place for stop in settings.stop if (place := text.find(stop)) >= 0]
@@ -120,7 +129,7 @@ class TransformersGenerator:
             return row in finished
 
         common: dict[str, Any] = {
-            "chooser": Chooser(prompts, settings),
+            "chooser": chooser,
             "max_new_tokens": settings.max_new_tokens,
             "end": end,
             "pad": self.tokenizer.pad_token_id or 0,
@@ -137,6 +146,7 @@ class TransformersGenerator:
             raise GenerationError(
                 f"{self.reference}: out of memory on {len(prompts)} prompts", next_step=step
             ) from error
+        self.usage.loops += chooser.loops
         out: list[tuple[str, Any, int]] = []
         for row, tokens in enumerate(answers):
             # the last token allowed may itself end the answer
@@ -238,6 +248,11 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
     known = {t.content: i for i, t in tokenizer.added_tokens_decoder.items()}
     ends |= {known[name] for name in TURN_ENDS if name in known}
     return {token for token in ends if token is not None}
+
+
+def _newline(tokenizer: Any) -> int | None:
+    ids = tokenizer.encode("\n", add_special_tokens=False)
+    return ids[-1] if ids and tokenizer.decode(ids[-1:]) == "\n" else None
 
 
 def _quiet() -> Any:
