@@ -6,8 +6,6 @@ the Lucene form of BM25 (Kamphuis et al., ECIR 2020).
 
 from __future__ import annotations
 
-import math
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llmrec.errors import ArtefactError
+from llmrec.index.query_words import query_words
 from llmrec.index.tokens import tokens
 
 if TYPE_CHECKING:
@@ -70,10 +69,10 @@ class Lexical:
         found = np.zeros(self._count, dtype=np.float32)
         arrays = self._model.scores
         data, rows, starts = arrays["data"], arrays["indices"], arrays["indptr"]
-        for word, times in Counter(tokens(text)).items():
-            column = self._model.vocab_dict.get(word)
-            if column is not None:
-                start, end = starts[column], starts[column + 1]
-                # a row occurs once in a column, so plain indexing adds every value
-                found[rows[start:end]] += np.float32(math.sqrt(times)) * data[start:end]
+        vocabulary = self._model.vocab_dict
+        for word, weight in query_words(text, vocabulary).items():
+            column = vocabulary[word]
+            start, end = starts[column], starts[column + 1]
+            # a row occurs once in a column, so plain indexing adds every value
+            found[rows[start:end]] += np.float32(weight) * data[start:end]
         return found

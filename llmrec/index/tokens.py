@@ -28,7 +28,7 @@ _LETTER = rf"(?:(?![{_PAIRED}\u0964\u0965])[\w\u0900-\u0dff])"
 _RUN = re.compile(rf"[{_PAIRED}]+|{_LETTER}+(?:[-./_]{_LETTER}+)*")
 _PAIRED_RUN = re.compile(rf"[{_PAIRED}]")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|(?:[^\W\d_]|[\u0900-\u0dff])+")
-_JOINER = re.compile(r"[-/_]|(?<!\d)\.|\.(?!\d)")
+_JOINER = re.compile(r"[-_]|(?<!\d)\.|\.(?!\d)")
 # accents of Latin, Greek and Cyrillic; the optional vowels of Hebrew and Arabic, and the Arabic stretch
 _DROPPED = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]+")
 _SPELT = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th", "ħ": "h"})
@@ -37,7 +37,12 @@ _QUOTES = re.compile(r"(?<=\w)['’ʼ`](?=\w)")
 
 def tokens(text: str) -> list[str]:
     """Split a text into lexical tokens, in order; a word of several parts gives the whole first."""
-    return [token for run in _RUN.findall(fold(text)) for token in _parts(run)]
+    return [token for run in runs(text) for token in parts_of(run)]
+
+
+def runs(text: str) -> list[str]:
+    """The folded words of a text, each as it is written, before it is taken apart."""
+    return _RUN.findall(fold(text))
 
 
 def fold(text: str) -> str:
@@ -50,11 +55,16 @@ def fold(text: str) -> str:
 
 
 @lru_cache(maxsize=200_000)
-def _parts(run: str) -> tuple[str, ...]:
+def parts_of(run: str) -> tuple[str, ...]:
+    """The tokens of one folded word: the whole first, then its parts."""
     if _PAIRED_RUN.match(run):
         return (run,) if len(run) == 1 else tuple(run[i : i + 2] for i in range(len(run) - 1))
     if run.isalpha():
         return (run,)
+    if "/" in run:  # alternatives ("2000/xp"), not a model number, but for "a/v"
+        joined = run.replace("/", "")
+        short = (joined,) if joined.isalpha() and len(joined) <= SHORT else ()
+        return short + tuple(part for word in run.split("/") if word for part in parts_of(word))
     found = []
     words = [word for word in _JOINER.split(run) if word]
     whole = "".join(words)

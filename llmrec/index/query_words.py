@@ -1,0 +1,116 @@
+"""The words of a query and how much each counts: what people say around a product's name must not outvote the name.
+
+::
+
+    >>> query_words("so this is the p s l x three fifty h, the Sony turntable", {"pslx350h", "sony", "turntable"})
+
+Words that only hold a sentence together count for little, a word said often counts little more than once, and a model
+number that was spelt out ("p s l x 3 5 0 h", "fz eighteen") is put together again where the catalog has it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Container, Iterable
+from functools import cache
+
+from llmrec.index.tokens import parts_of, runs, tokens
+
+#: Spoken words that lists of written function words leave out.
+_SAID = "oh ok okay yes yeah hello hi hey please thank thanks welcome guys everybody everyone really gonna wanna um uh"
+
+_LANGUAGES = (
+    "DANISH", "DUTCH", "FRENCH", "GERMAN", "ITALIAN", "NORWEGIAN", "PORTUGUESE", "RUSSIAN", "SPANISH", "SWEDISH",
+    "TURKISH", "CHINESE", "KOREAN",
+)  # fmt: skip
+
+#: Function words of a language that a query must hold before that language's list is used beside the English one.
+ENOUGH = 3
+
+#: What a function word counts. With nothing, "the who" and "who" would be one title; with more, talk drowns the product.
+FUNCTION_WEIGHT = 0.1
+
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+_NUMBERS = {word: str(i) for i, word in enumerate((_ONES + "seventeen eighteen nineteen").split())}
+_TENS = {
+    word: str(i)
+    for i, word in enumerate(["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], start=2)
+}  # fmt: skip
+
+#: Runs that a spelt model number may consist of, and characters of a run that can be part of one.
+MOST_RUNS, LONGEST_RUN = 10, 5
+
+
+def query_words(text: str, vocabulary: Container[str]) -> dict[str, float]:
+    """Weigh the words of a query.
+
+    Args:
+        text: The query.
+        vocabulary: The words of the catalog; others are left out.
+
+    Returns:
+        Word to weight: the square root of how often it was said; 1 for a model number put together.
+    """
+    counts = Counter(tokens(text))
+    held = _function_words(counts)
+    if all(word in held for word in counts):
+        held = frozenset()
+    weights = {
+        word: math.sqrt(n) * (FUNCTION_WEIGHT if word in held else 1.0)
+        for word, n in counts.items()
+        if word in vocabulary
+    }
+    for word in _spelt(text, vocabulary):
+        weights[word] = max(weights.get(word, 0.0), 1.0)
+    return weights
+
+
+def _spelt(text: str, vocabulary: Container[str]) -> list[str]:
+    """Model numbers of the vocabulary that stand in the text in two or more pieces, and their parts."""
+    words = runs(text)
+    said = [_numeral(word, after) for word, after in zip(words, [*words[1:], ""], strict=True)]
+    found: list[str] = []
+    for start, first in enumerate(said):
+        joined = first
+        if not _piece(first):
+            continue
+        for piece in said[start + 1 : start + MOST_RUNS]:
+            if not _piece(piece):
+                break
+            joined += piece
+            if joined in vocabulary and any(char.isdigit() for char in joined) and not joined.isdigit():
+                found.extend(part for part in parts_of(joined) if part in vocabulary)
+    return found
+
+
+def _piece(run: str) -> bool:
+    return len(run) <= LONGEST_RUN and run.isalnum() and run.isascii()
+
+
+def _numeral(run: str, after: str) -> str:
+    """``eighteen`` is 18; ``fifty`` is 50, but 5 before ``two``."""
+    if run in _TENS:
+        return _TENS[run] if after in _NUMBERS and after != "zero" else _TENS[run] + "0"
+    return _NUMBERS.get(run, run)
+
+
+def _function_words(counts: Counter[str]) -> frozenset[str]:
+    english, *others = _lists()
+    best = max(others, key=lambda words: sum(word in words for word in counts))
+    hits = sum(word in best for word in counts)
+    if hits >= ENOUGH and hits > sum(word in english for word in counts):
+        return best
+    return english
+
+
+@cache
+def _lists() -> tuple[frozenset[str], ...]:
+    from bm25s import stopwords
+
+    def words(listed: Iterable[str]) -> frozenset[str]:
+        # single letters are sizes and parts of model numbers
+        return frozenset(word for word in tokens(" ".join(listed)) if len(word) > 1 or word in "ai")
+
+    english = words([*stopwords.STOPWORDS_EN_PLUS, _SAID])
+    return (english, *(words(getattr(stopwords, f"STOPWORDS_{name}")) for name in _LANGUAGES))
