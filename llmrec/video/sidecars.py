@@ -16,6 +16,9 @@ from llmrec.records import TimedText
 #: Larger files are no captions.
 MAX_BYTES = 20 << 20
 
+#: What a caption file that is not UTF-8 may be in. Not cp1250: on short texts the commoner cp1252 is taken for it.
+OLD_ENCODINGS = ["cp1252", "cp1251", "gb18030", "big5", "cp932", "cp949", "cp1253", "cp1255", "cp1256", "cp874"]
+
 TIME = r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
 CUE = re.compile(rf"{TIME}\s*-->\s*{TIME}")
 HASHTAG = re.compile(r"(?<!\w)[#＃](\w+)")
@@ -122,8 +125,10 @@ def parse_info(text: str) -> Post:
     title, description = (_text(info, *names) for names in (("fulltitle", "title"), ("description", "caption")))
     listed = [tag for name in ("tags", "hashtags") for tag in _list(info.get(name))]
     written = HASHTAG.findall(f"{title} {description}")
-    tags = {tag.lstrip("#").strip().casefold(): tag.lstrip("#").strip() for tag in [*listed, *written]}
-    return Post(title, description, tuple(tag for key, tag in tags.items() if key), _text(info, "language")[:2])
+    tags: dict[str, str] = {}
+    for tag in (tag.lstrip("#").strip() for tag in [*listed, *written]):
+        tags.setdefault(tag.casefold(), tag)
+    return Post(title, description, tuple(tag for tag in tags.values() if tag), _text(info, "language")[:2])
 
 
 def decoded(data: bytes) -> str:
@@ -135,13 +140,14 @@ def decoded(data: bytes) -> str:
     except UnicodeDecodeError:
         from charset_normalizer import from_bytes
 
-        best = from_bytes(data).best()
+        best = from_bytes(data, cp_isolation=OLD_ENCODINGS).best()
         return str(best) if best else data.decode("latin-1")
 
 
 def _seconds(parts: tuple[Any, ...]) -> float:
     hours, minutes, seconds, fraction = parts
-    return int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds) + float(f"0.{fraction}")
+    whole = int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
+    return (whole * 1000 + int(fraction.ljust(3, "0"))) / 1000
 
 
 def _plain(line: str) -> str:
