@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from llmrec.catalog.batches import OWN, Row
 from llmrec.catalog.rejects import RejectLog
 from llmrec.errors import InputError
 from llmrec.records import Product
 from llmrec.storage import arrow_schema, read_parquet
 
 _BATCH = 4096
-
-Row = tuple[int, int | None, tuple[str, ...], Any]
 
 
 def parquet_rows(file: str, log: RejectLog) -> Iterator[Row]:
@@ -29,7 +28,7 @@ def parquet_rows(file: str, log: RejectLog) -> Iterator[Row]:
         with pq.ParquetFile(file, memory_map=True) as table:
             if table.schema_arrow.equals(arrow_schema(Product)):
                 for number, product in enumerate(read_parquet(file, Product), 1):
-                    yield number, None, (), product
+                    yield Row(number, None, OWN, product, 0)
             else:
                 yield from _rows(file, table.iter_batches(batch_size=_BATCH), log)
     except (pa.ArrowException, OSError) as error:
@@ -103,7 +102,7 @@ def _rows(file: str, batches: Iterator[Any], log: RejectLog) -> Iterator[Row]:
         columns = tuple(batch.schema.names)
         for values in zip(*(_pylist(batch.column(i)) for i in range(batch.num_columns)), strict=True):
             number += 1
-            yield number, None, columns, values
+            yield Row(number, None, columns, values, 0)
 
 
 def _pylist(column: Any) -> list[Any]:

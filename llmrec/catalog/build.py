@@ -1,4 +1,4 @@
-"""One row and the plan of its columns to a product, or to a reject with its reason.
+"""Rows and the plan of their columns to products, or to rejects with their reasons.
 
 - No id, or neither title nor description: the row is rejected.
 - A description but no title: the title is the start of the description, with a warning.
@@ -7,19 +7,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any
 
+from llmrec.catalog.batches import Batch
 from llmrec.catalog.columns import Plan
 from llmrec.catalog.prices import Prices
 from llmrec.catalog.rejects import RejectLog, empty
 from llmrec.catalog.text import NULLS, clean_block, clean_line
 from llmrec.catalog.values import attributes_of, category_path, image_list, plain, text_of
-from llmrec.records import Product
+from llmrec.records import Price, Product
 
 _TITLE_FROM_DESCRIPTION = 80
 _CACHED = 50_000
+_ONE_ADDRESS = re.compile(r"https?://[^\s,;|]+")
 
 
 class Builder:
@@ -39,119 +42,150 @@ class Builder:
         self._id_from_row = id_from_row
         self._paths: dict[tuple[str, bool], tuple[str, ...]] = {}
 
-    def build(self, file: str, row: int, line: int | None, plan: Plan, values: Sequence[Any]) -> Product | None:
-        """The product of a row, or None when it was rejected."""
-        id = _line(values[plan.id]) if plan.id >= 0 else ""
-        title = _line(values[plan.title]) if plan.title >= 0 else ""
-        description = _block(values[plan.description]) if plan.description >= 0 else ""
-        if not id or not title:
-            if all(
-                empty(value) or value in NULLS for value in values if not isinstance(value, list | dict)
-            ) and not any(isinstance(value, list | dict) and value for value in values):
-                self._reject(file, row, line, "", "empty_row", "every value is empty", plan, values)
-                return None
-            if not id and self._id_from_row:
-                id = f"{PurePath(file).name.split('.')[0] or 'row'}-{row}"
-            if not id:
-                self._reject(file, row, line, "id", "missing_id", "no product id", plan, values)
-                return None
-            if not title:
-                if not description:
-                    self._reject(file, row, line, "title", "missing_title", "no title, no description", plan, values)
-                    return None
-                title = _start_of(description)
-                detail = "no title: the start of the description is taken"
-                self._reject(file, row, line, "title", "title_from_description", detail, plan, values, kept=True)
-        price = None
-        if plan.price >= 0 and (cell := values[plan.price]) not in ("", None):
-            code = _line(values[plan.currency]) if plan.currency >= 0 else ""
-            price, fault = self._prices.parse(cell, code)
+    def build(self, file: str, plan: Plan, batch: Batch) -> list[Product | None]:
+        """The product of each row, None for those that were rejected."""
+        cells: list[Sequence[Any]] = list(zip(*batch.rows, strict=True))
+        count = len(batch.rows)
+
+        def texts(place: int) -> list[str]:
+            return _lines(cells[place]) if place >= 0 else [""] * count
+
+        ids, titles = texts(plan.id), texts(plan.title)
+        descriptions = _blocks(cells[plan.description]) if plan.description >= 0 else [""] * count
+        extras = self._extras(plan, cells, count)
+        languages = texts(plan.language)
+        if self._language:
+            languages = [language or self._language for language in languages]
+        columns = (
+            texts(plan.brand),
+            self._categories(plan, cells, count, extras),
+            self._attributes(plan, cells, count, extras),
+            self._amounts(file, plan, batch, cells, count),
+            self._images(plan, cells, count),
+            [text_of(cell).strip() for cell in cells[plan.url]] if plan.url >= 0 else [""] * count,
+            languages,
+            extras,
+        )
+        built: list[Product | None] = []
+        for i, rest in enumerate(zip(*columns, strict=True)):
+            id, title = ids[i], titles[i]
+            if not id or not title:
+                id, title = self._completed(file, plan, batch, i, id, title, descriptions[i])
+            built.append(Product(id, title, descriptions[i], *rest) if id else None)
+        return built
+
+    def _completed(
+        self, file: str, plan: Plan, batch: Batch, i: int, id: str, title: str, description: str
+    ) -> tuple[str, str]:
+        """Id and title of a row that lacks one of them; an empty id when the row is rejected."""
+        row, number, line = batch.rows[i], batch.numbers[i], batch.lines[i]
+        raw = dict(zip(plan.columns, row, strict=True))
+        if all(empty(cell) for cell in row):
+            self._log.add(file, number, line, "", "empty_row", "every value is empty", raw)
+            return "", ""
+        if not id and not self._id_from_row:
+            self._log.add(file, number, line, "id", "missing_id", "no product id", raw)
+            return "", ""
+        if not title and not description:
+            self._log.add(file, number, line, "title", "missing_title", "no title and no description", raw)
+            return "", ""
+        if not title:
+            title = _start_of(description)
+            detail = "no title: the start of the description is taken"
+            self._log.add(file, number, line, "title", "title_from_description", detail, raw, kept=True)
+        return id or f"{PurePath(file).name.split('.')[0] or 'row'}-{number}", title
+
+    def _amounts(
+        self, file: str, plan: Plan, batch: Batch, cells: list[Sequence[Any]], count: int
+    ) -> Sequence[Price | None]:
+        if plan.price < 0:
+            return [None] * count
+        codes: Sequence[str] = _lines(cells[plan.currency]) if plan.currency >= 0 else [""] * count
+        found = [self._prices.parse(cell, code) for cell, code in zip(cells[plan.price], codes, strict=True)]
+        for i, (price, fault) in enumerate(found):
             if fault:
                 reason = "price_repaired" if price else "bad_price"
-                self._log.add(file, row, line, "price", reason, fault, cell, kept=True)
-        extra: dict[str, Any] = {}
-        for name, place in plan.extra:
-            value = values[place]
-            if value is not None and value != "":
-                value = value if type(value) is str else plain(value)
-                if value is not None:
-                    extra[name] = value
-        attributes: dict[str, str] = {}
-        if plan.attributes >= 0 and (cell := values[plan.attributes]):
+                cell = cells[plan.price][i]
+                self._log.add(file, batch.numbers[i], batch.lines[i], "price", reason, fault, cell, kept=True)
+        return [price for price, _ in found]
+
+    def _extras(self, plan: Plan, cells: list[Sequence[Any]], count: int) -> list[dict[str, Any]]:
+        columns = [(name, [c if type(c) is str else plain(c) for c in cells[place]]) for name, place in plan.extra]
+        extras: list[dict[str, Any]]
+        if columns:
+            extras = [{name: col[i] for name, col in columns if col[i] not in ("", None)} for i in range(count)]
+        else:
+            extras = [{} for _ in range(count)]
+        if plan.extra_column >= 0:
+            for extra, cell in zip(extras, cells[plan.extra_column], strict=True):
+                if isinstance(cell, dict):
+                    for name, value in cell.items():
+                        extra.setdefault(str(name), plain(value))
+                elif not empty(cell):
+                    extra["extra"] = plain(cell)
+        return extras
+
+    def _attributes(
+        self, plan: Plan, cells: list[Sequence[Any]], count: int, extras: list[dict[str, Any]]
+    ) -> list[dict[str, str]]:
+        named = [(name, _lines(cells[place])) for name, place in plan.named_attributes]
+        if plan.attributes < 0:
+            return [{name: texts[i] for name, texts in named if texts[i]} for i in range(count)]
+        attributes = []
+        for i, cell in enumerate(cells[plan.attributes]):
             found = attributes_of(cell)
             if found is None:
-                extra.setdefault(plan.columns[plan.attributes], plain(cell))
+                extras[i].setdefault(plan.columns[plan.attributes], plain(cell))
+            attributes.append({**(found or {}), **{name: texts[i] for name, texts in named if texts[i]}})
+        return attributes
+
+    def _images(self, plan: Plan, cells: list[Sequence[Any]], count: int) -> list[tuple[str, ...]]:
+        if not plan.images:
+            return [()] * count
+        one = _ONE_ADDRESS.fullmatch
+        columns = [
+            [(cell,) if type(cell) is str and one(cell) else image_list(cell) for cell in cells[place]]
+            for place in plan.images
+        ]
+        if len(columns) == 1:
+            return columns[0]
+        return [tuple(dict.fromkeys(image for images in row for image in images)) for row in zip(*columns, strict=True)]
+
+    def _categories(
+        self, plan: Plan, cells: list[Sequence[Any]], count: int, extras: list[dict[str, Any]]
+    ) -> list[tuple[str, ...]]:
+        if plan.category < 0:
+            return [()] * count
+        paths = []
+        for i, cell in enumerate(cells[plan.category]):
+            if type(cell) is str:
+                key = (cell, plan.several_categories)
+                if (path := self._paths.get(key)) is None:
+                    if len(self._paths) >= _CACHED:
+                        self._paths.clear()
+                    path = self._paths[key] = category_path(cell, several=plan.several_categories)
             else:
-                attributes = found
-        for name, place in plan.named_attributes:
-            if text := _line(values[place]):
-                attributes[name] = text
-        if plan.extra_column >= 0 and (cell := values[plan.extra_column]):
-            extra = {**plain(cell), **extra} if isinstance(cell, dict) else {**extra, "extra": plain(cell)}
-        return Product(
-            id,
-            title,
-            description,
-            _line(values[plan.brand]) if plan.brand >= 0 else "",
-            self._category(values[plan.category], plan, extra) if plan.category >= 0 else (),
-            attributes,
-            price,
-            _images(plan.images, values) if plan.images else (),
-            text_of(values[plan.url]).strip() if plan.url >= 0 else "",
-            (_line(values[plan.language]) if plan.language >= 0 else "") or self._language,
-            extra,
-        )
-
-    def _category(self, value: Any, plan: Plan, extra: dict[str, Any]) -> tuple[str, ...]:
-        if not value:
-            return ()
-        if not isinstance(value, str):
-            if isinstance(value, list) and len(value) > 1 and isinstance(value[0], list):
-                extra.setdefault(plan.columns[plan.category], plain(value))
-            return category_path(value, several=plan.several_categories)
-        key = (value, plan.several_categories)
-        if (path := self._paths.get(key)) is None:
-            if len(self._paths) >= _CACHED:
-                self._paths.clear()
-            path = self._paths[key] = category_path(value, several=plan.several_categories)
-        return path
-
-    def _reject(
-        self,
-        file: str,
-        row: int,
-        line: int | None,
-        field: str,
-        reason: str,
-        detail: str,
-        plan: Plan,
-        values: Sequence[Any],
-        *,
-        kept: bool = False,
-    ) -> None:
-        raw = dict(zip(plan.columns, values, strict=True))
-        self._log.add(file, row, line, field, reason, detail, raw, kept=kept)
+                path = category_path(cell, several=plan.several_categories)
+                if isinstance(cell, list) and len(cell) > 1 and isinstance(cell[0], list):
+                    extras[i].setdefault(plan.columns[plan.category], plain(cell))
+            paths.append(path)
+        return paths
 
 
-def _line(value: Any) -> str:
-    if type(value) is not str:
-        value = text_of(value)
-    if "<" in value or "&" in value:
-        return clean_line(value)
-    value = " ".join(value.split())
-    return "" if value in NULLS else value
+def _lines(cells: Sequence[Any]) -> list[str]:
+    """Cells as clean text on one line, nulls empty."""
+    if not all(type(cell) is str for cell in cells):
+        cells = [text_of(cell) for cell in cells]
+    found = [" ".join(c.split()) if "<" not in c and "&" not in c else clean_line(c) for c in cells]
+    return found if NULLS.isdisjoint(found) else ["" if text in NULLS else text for text in found]
 
 
-def _block(value: Any) -> str:
-    if type(value) is not str:
-        value = text_of(value)
-    return "" if value in NULLS else clean_block(value)
-
-
-def _images(places: tuple[int, ...], values: Sequence[Any]) -> tuple[str, ...]:
-    if len(places) == 1:
-        return image_list(values[places[0]])
-    return tuple(dict.fromkeys(image for place in places for image in image_list(values[place])))
+def _blocks(cells: Sequence[Any]) -> list[str]:
+    """Cells as clean text of several lines, nulls empty."""
+    if not all(type(cell) is str for cell in cells):
+        cells = [text_of(cell) for cell in cells]
+    found = [clean_block(cell) for cell in cells]
+    return found if NULLS.isdisjoint(found) else ["" if text in NULLS else text for text in found]
 
 
 def _start_of(description: str) -> str:

@@ -89,8 +89,8 @@ class Catalog:
         code = read_currency(currency)
         mark = read_delimiter(delimiter) if delimiter else None
         sources, ignored = find_sources(paths)
-        reader = Reader(sources, ignored, columns, encoding, mark, id_from_row, twice=duplicates == "last")
-        reader.decoder("")  # an unknown encoding is told before anything is read
+        reader = Reader(sources, ignored, columns, encoding, mark, id_from_row)
+        reader.decoder()  # an unknown encoding is told before anything is read
 
         def builder(log: RejectLog) -> Builder:
             return Builder(log, currency=code, language=language, id_from_row=id_from_row)
@@ -117,7 +117,8 @@ class Catalog:
                         continue
                 elif (first := seen.setdefault(id, at)) != at:
                     if self._duplicates == "error":
-                        where = f"{self._where(file, row)}: id {id!r} was given before, in {self._where(first >> _ROWS, first)}"
+                        before = self._where(first >> _ROWS, first)
+                        where = f"{self._where(file, row)}: id {id!r} was given before, in {before}"
                         step = "Correct the ids, or choose --duplicates first, last or rename."
                         raise InputError(where, next_step=step)
                     if self._duplicates == "first":
@@ -130,6 +131,7 @@ class Catalog:
                 report.kept += 1
                 yield product
         finally:
+            log.flush()
             report.rejected, report.warnings = dict(log.rejected), dict(log.warned)
             report.duplicates = log.rejected["duplicate_id"]
             report.read = report.kept + report.rejected_total

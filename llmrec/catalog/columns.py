@@ -1,7 +1,7 @@
 """Which column is which field of a product: by usual names, or as ``--map title=product_name`` says.
 
-``"Variant Price"``, ``"g:price"``, ``"price (EUR)"`` and ``"Preis"`` are all ``price``. Of several columns for one field
-the more usual name wins and the others are kept in ``extra``, except images, which add up.
+``"Variant Price"``, ``"g:price"``, ``"price (EUR)"`` and ``"Preis"`` are all ``price``. Of several columns for one
+field the more usual name wins and the others are kept in ``extra``, except images, which add up.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ USUAL: dict[str, str] = {
     "id_producto id_produit parent_asin handle variant_sku seller_sku item_sku offer_id goods_id spu_id product_sku "
     "gtin gtin13 gtin14 ean ean13 upc barcode isbn mpn part_number uuid class_id 商品id 商品编号 商品コード",
     "title": "title name product_name productname product_title item_name item_title product titel produktname "
-    "produkttitel artikelname artikelbezeichnung bezeichnung produkt titre nom nom_produit produit titulo título nombre "
-    "nombre_producto producto display_name label post_title class_name 商品名 商品名称 标题 タイトル",
+    "produkttitel artikelname artikelbezeichnung bezeichnung produkt titre nom nom_produit produit titulo título "
+    "nombre nombre_producto producto display_name label post_title class_name 商品名 商品名称 标题 タイトル",
     "description": "description desc product_description item_description long_description full_description body_html "
     "body content details about about_product about_the_product description_html short_description "
     "product_details bullet_points features beschreibung produktbeschreibung artikelbeschreibung descriptif "
@@ -29,11 +29,11 @@ USUAL: dict[str, str] = {
     "brand": "brand brand_name manufacturer vendor maker marke hersteller marque fabricant marca fabricante producer "
     "品牌 ブランド",
     "category": "category categories category_path product_category google_product_category product_type category_name "
-    "taxonomy breadcrumb breadcrumbs department kategorie kategorien warengruppe categorie catégorie categoria categoría "
-    "product_category_tree main_category item_type type coarse_class_name 类目 分类 カテゴリ カテゴリー",
+    "taxonomy breadcrumb breadcrumbs department kategorie kategorien warengruppe categorie catégorie categoria "
+    "categoría product_category_tree main_category item_type type coarse_class_name 类目 分类 カテゴリ カテゴリー",
     "price": "price current_price unit_price list_price regular_price retail_price selling_price variant_price "
-    "standard_price preis verkaufspreis prix precio final_price actual_price sale_price discounted_price discount_price "
-    "price_amount price_usd price_eur price_gbp msrp 价格 価格",
+    "standard_price preis verkaufspreis prix precio final_price actual_price sale_price discounted_price "
+    "discount_price price_amount price_usd price_eur price_gbp msrp 价格 価格",
     "currency": "currency price_currency currency_code price_currency_code waehrung währung devise moneda 币种 通貨",
     "images": "images image image_url image_urls image_link image_links image_src img imgs img_url product_image "
     "product_images main_image main_image_url picture pictures picture_url photo photos featured_image bild bilder "
@@ -47,7 +47,29 @@ USUAL: dict[str, str] = {
 }
 #: Columns that are attributes by their own right.
 ATTRIBUTES = frozenset(
-    ["color", "colour", "size", "material", "pattern", "gender", "age_group", "style", "flavor", "flavour", "scent", "fabric", "model", "model_number", "capacity", "farbe", "groesse", "größe", "couleur", "taille", "talla"]
+    [
+        "color",
+        "colour",
+        "size",
+        "material",
+        "pattern",
+        "gender",
+        "age_group",
+        "style",
+        "flavor",
+        "flavour",
+        "scent",
+        "fabric",
+        "model",
+        "model_number",
+        "capacity",
+        "farbe",
+        "groesse",
+        "größe",
+        "couleur",
+        "taille",
+        "talla",
+    ]
 )
 FIELDS = tuple(USUAL)
 _PLURAL = frozenset(["categories", "breadcrumbs", "kategorien", "taxonomy", "product_category_tree"])
@@ -79,6 +101,7 @@ class Plan:
     named_attributes: tuple[tuple[str, int], ...]
     extra: tuple[tuple[str, int], ...]
     chosen: tuple[tuple[str, str], ...]
+    contested: bool
 
     @property
     def unmapped(self) -> tuple[str, ...]:
@@ -128,6 +151,7 @@ def plan_for(columns: Sequence[str], mapping: Mapping[str, Sequence[str]]) -> Pl
         places = [place for _, place in sorted(hits)]
         taken[field] = places if field == "images" else places[:1]
         used.update(taken[field])
+    contested = any(len(hits) > 1 for field, hits in ranked.items() if field != "images")
     one = {field: places[0] for field, places in taken.items()}
     return Plan(
         columns=tuple(columns),
@@ -139,6 +163,7 @@ def plan_for(columns: Sequence[str], mapping: Mapping[str, Sequence[str]]) -> Pl
         extra=tuple((column, place) for place, column in enumerate(columns) if place not in used),
         chosen=tuple((field, columns[place]) for field, places in taken.items() for place in places)
         + tuple((f"attributes.{name}", columns[place]) for name, place in attributes),
+        contested=contested,
     )
 
 

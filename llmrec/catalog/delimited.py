@@ -1,7 +1,7 @@
 """Rows of a delimited table (CSV, TSV and kin), one at a time; what is no row is rejected and reading goes on.
 
-A quote that opens and never closes would swallow the rest of the file: after ``MAX_RECORD_LINES`` lines the row it began
-in is given up, and reading resumes with the line after it.
+A quote that opens and never closes would swallow the rest of the file: after ``MAX_RECORD_LINES`` lines the row that it
+began in is given up, and reading resumes with the line after it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import itertools
 import re
 from collections import deque
 from collections.abc import Iterator
+from typing import Any
 
+from llmrec.catalog.batches import Row
 from llmrec.catalog.decoding import MAX_LINE, Decoder
 from llmrec.catalog.dialect import Dialect, sniff
 from llmrec.catalog.rejects import RejectLog
@@ -19,15 +21,16 @@ from llmrec.errors import InputError
 
 #: Lines that one quoted row may span.
 MAX_RECORD_LINES = 1000
+#: The same after many rows were given up, so that a file of nothing but faults is read in linear time.
+_LEAST_RECORD_LINES = 10
 _SAMPLE_LINES = 200
 _SAMPLE_SIZE = 256 << 10
+_BLANK = " \t\r\n\x1a"
 _SEP = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
-Row = tuple[int, int | None, tuple[str, ...], list[str]]
 
-
-class _OpenQuote(Exception):
-    pass
+class _TooLong(Exception):
+    """A record that goes on and on: a quote was opened and not closed."""
 
 
 class _Feed:
@@ -40,25 +43,17 @@ class _Feed:
         self.size = 0
         self.number = 0
         self.limit = MAX_RECORD_LINES
-        self.starved = False
 
     def __iter__(self) -> _Feed:
         return self
 
     def __next__(self) -> str:
-        if self.back:
-            line = self.back.popleft()
-        else:
-            try:
-                line = next(self.lines)
-            except StopIteration:
-                self.starved = True
-                raise
+        line = self.back.popleft() if self.back else next(self.lines)
         self.held.append(line)
         self.number += 1
         self.size += len(line)
         if len(self.held) > self.limit or self.size > MAX_LINE:
-            raise _OpenQuote
+            raise _TooLong
         return line
 
     def give_back(self, keep: int) -> None:
@@ -99,8 +94,7 @@ class Table:
         self.columns = self._header()
 
     def __iter__(self) -> Iterator[Row]:
-        feed, notes, columns = self._feed, self._decoder.notes, self.columns
-        width = len(columns)
+        feed, notes, columns, width = self._feed, self._decoder.notes, self.columns, len(self.columns)
         number = 0
         reader = self.dialect.reader(feed)
         while True:
@@ -108,51 +102,58 @@ class Table:
             feed.size = 0
             start = feed.number + 1
             fault = ""
+            cells: list[str] | None = None
             try:
                 cells = next(reader)
             except StopIteration:
                 return
-            except _OpenQuote:
+            except _TooLong:
                 fault = "a quote is opened and not closed"
             except csv.Error as error:
                 fault = str(error)
-                if not feed.held:
-                    return
-            else:
-                if feed.starved and feed.held and _open(feed.held, self.dialect):
-                    fault = "a quote is opened and not closed before the end of the file"
             if fault:
-                feed.give_back(1)
-                feed.starved = False
-                reader = self.dialect.reader(feed)
-                feed.limit = max(10, feed.limit - 10)
-                number += 1
-                repaired = self._repair(feed.held[0], width)
-                if repaired is None:
-                    self._reject(number, start, "bad_quoting", fault, feed.held[0])
-                    continue
-                cells = repaired
-                self._reject(number, start, "bad_quoting", f"{fault}: read as it stands", feed.held[0], kept=True)
-            elif not cells:
-                if notes and notes[0][0] <= feed.number and self._noted(number + 1, start):
-                    number += 1
+                reader = self._resume()
+                cells = self._repair(number + 1, start, fault)
+            noted = bool(notes) and notes[0][0] <= feed.number
+            if not fault and not noted and (not cells or (len(cells) == 1 and not cells[0].strip(_BLANK))):
                 continue
+            number += 1
+            if (noted and self._noted(number, unusable=cells is None)) or cells is None:
+                continue
+            if len(cells) > width and not any(cells[width:]):
+                del cells[width:]
+            if len(cells) == width:
+                yield Row(number, start, columns, cells, feed.size)
+            elif any(cells):
+                many = "too_many_columns" if len(cells) > width else "too_few_columns"
+                detail = f"{len(cells)} columns where the header has {width}"
+                self._log.add(self._file, number, start, "", many, detail, "".join(feed.held))
             else:
-                number += 1
-            if notes and notes[0][0] <= feed.number and self._noted(number, start):
+                self._log.add(self._file, number, start, "", "empty_row", "every value is empty", "".join(feed.held))
+
+    def _resume(self) -> Any:
+        """Give up all but the first line of the record, and read on after it."""
+        self._feed.give_back(1)
+        self._feed.limit = max(_LEAST_RECORD_LINES, self._feed.limit - 10)
+        return self.dialect.reader(self._feed)
+
+    def _repair(self, number: int, start: int, fault: str) -> list[str] | None:
+        """The cells of one line whose quotes are not quoting (``1,"Slim" jeans,9``), if that gives the right number."""
+        line = self._feed.held[0]
+        if len(line) > MAX_LINE:
+            self._log.add(self._file, number, start, "", "line_too_long", f"longer than {MAX_LINE >> 20} MiB", line)
+            return None
+        for dialect in (self.dialect, Dialect(self.dialect.delimiter, "none")):
+            try:
+                cells = next(dialect.reader([line.rstrip("\r\n").replace("\r", " ")]), None)
+            except csv.Error:
                 continue
-            if len(cells) != width:
-                if len(cells) > width and not any(cells[width:]):
-                    del cells[width:]
-                elif not any(cells):
-                    self._reject(number, start, "empty_row", "every value is empty", "".join(feed.held))
-                    continue
-                else:
-                    many = "too_many_columns" if len(cells) > width else "too_few_columns"
-                    detail = f"{len(cells)} columns, the header has {width}"
-                    self._reject(number, start, many, detail, "".join(feed.held))
-                    continue
-            yield number, start, columns, cells
+            if cells is not None and len(cells) == len(self.columns):
+                detail = f"{fault}: its quotes were taken as they stand"
+                self._log.add(self._file, number, start, "", "bad_quoting", detail, line, kept=True)
+                return list(cells)
+        self._log.add(self._file, number, start, "", "bad_quoting", fault, line)
+        return None
 
     def _sample(self) -> list[str]:
         sample: list[str] = []
@@ -174,7 +175,7 @@ class Table:
             cells = next(self.dialect.reader(self._feed, strict=False))
         except StopIteration:
             raise InputError(f"{self._file}: is empty", next_step=step) from None
-        except (csv.Error, _OpenQuote) as error:
+        except (csv.Error, _TooLong) as error:
             raise InputError(
                 f"{self._file}: its first row cannot be read ({error or 'open quote'})", next_step=step
             ) from error
@@ -193,21 +194,13 @@ class Table:
             names.append(name)
         return tuple(names)
 
-    def _repair(self, line: str, width: int) -> list[str] | None:
-        """The cells of one line whose quotes are not quoting (``1,"Slim" jeans,9``), if that gives the right number."""
-        whole = line.rstrip("\r\n").replace("\r", " ")
-        for dialect in (self.dialect, Dialect(self.dialect.delimiter, "none")):
-            try:
-                cells = next(dialect.reader([whole], strict=True), None)
-            except csv.Error:
-                continue
-            if cells is not None and len(cells) == width:
-                return list(cells)
-        return None
+    def _noted(self, number: int, *, unusable: bool) -> bool:
+        """Log what the decoder noted about the lines up to here; True when the row cannot be used.
 
-    def _noted(self, number: int, line: int) -> bool:
-        """Log what the decoder noted about the lines up to here; True when the row cannot be used."""
-        unusable = False
+        Args:
+            number: The row.
+            unusable: Whether it was rejected already: it is not rejected twice.
+        """
         notes = self._decoder.notes
         while notes and notes[0][0] <= self._feed.number:
             at, reason, detail = notes.popleft()
@@ -217,16 +210,3 @@ class Table:
                 self._log.add(self._file, number, at, "", reason, detail, raw, kept=kept)
             unusable = unusable or not kept
         return unusable
-
-    def _reject(self, row: int, line: int, reason: str, detail: str, raw: str, *, kept: bool = False) -> None:
-        self._log.add(self._file, row, line, "", reason, detail, raw, kept=kept)
-
-
-def _open(lines: list[str], dialect: Dialect) -> bool:
-    """Whether a quote is still open after these lines."""
-    try:
-        for _ in dialect.reader(iter(lines), strict=True):
-            pass
-    except csv.Error:
-        return True
-    return False

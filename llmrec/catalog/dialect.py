@@ -1,7 +1,7 @@
 """The delimiter and quoting of a table, from its first lines.
 
-Every candidate reads the sample; the one whose header holds the most usual column names, then whose rows agree best with
-the header's width, wins. Commas inside descriptions therefore do not make a ``|`` table a comma table.
+Every candidate reads the sample; the one whose header holds the most usual column names, then whose rows agree best
+with the header's width, wins. Commas inside descriptions therefore do not make a ``|`` table a comma table.
 """
 
 from __future__ import annotations

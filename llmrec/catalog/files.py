@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
-import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
+from llmrec.catalog.decoding import Decoder
 from llmrec.errors import InputError
 
 STDIN = "-"
@@ -28,7 +28,8 @@ _FOREIGN = (
     (b"SQLite format 3", "an SQLite database"), (b"%PDF", "a PDF"), (b"\x89PNG", "a PNG image"),
     (b"\xff\xd8\xff", "a JPEG image"), (b"GIF8", "a GIF image"), (b"RIFF", "a media file"), (b"BZh", "a bzip2 file"),
     (b"\xfd7zXZ", "an xz file"), (b"\x28\xb5\x2f\xfd", "a zstd file"), (b"7z\xbc\xaf", "a 7z archive"),
-    (b"\x7fELF", "a program"), (b"\x80\x04\x95", "a pickle"), (b"\x80\x05\x95", "a pickle"), (b"\x93NUMPY", "a NumPy array"),
+    (b"\x7fELF", "a program"), (b"\x80\x04\x95", "a pickle"), (b"\x80\x05\x95", "a pickle"),
+    (b"\x93NUMPY", "a NumPy array"),
 )  # fmt: skip
 _REMEDY = "Give CSV, TSV, JSON, JSON Lines (each also as .gz), Parquet, Arrow, or a folder of them."
 
@@ -95,11 +96,8 @@ def _suffix(path: Path) -> str:
 
 
 def _format(path: Path) -> str:
-    try:
-        with open_binary(str(path)) as file:
-            head = file.read(8192)
-    except InputError:
-        raise
+    with open_binary(str(path)) as file:
+        head = file.read(8192)
     return format_of(head, str(path), _suffix(path))
 
 
@@ -117,10 +115,10 @@ def format_of(head: bytes, shown: str, suffix: str = "") -> str:
     for magic, kind in _FOREIGN:
         if head.startswith(magic):
             raise InputError(f"{shown}: is {kind}, not a catalog", next_step=_REMEDY)
-    wide = head.startswith((b"\xff\xfe", b"\xfe\xff")) or head[:4096:2].count(0) * 5 > len(head[:4096]) * 2
-    wide = wide or head[1:4096:2].count(0) * 5 > len(head[:4096]) * 2
-    controls = sum(head.count(code) for code in (*range(9), *range(14, 27), 28, 29, 30))
-    if not wide and controls > max(8, len(head) // 50) and head.count(1) * 2 < controls:
+    decoder = Decoder()
+    start = decoder.glance(head)
+    controls = sum(start.count(chr(code)) for code in (*range(1), *range(2, 9), *range(14, 27), 28, 29, 30))
+    if controls > max(8, len(start) // 50):
         raise InputError(f"{shown}: is binary, not a catalog", next_step=_REMEDY)
     if (named := _SUFFIXES.get(suffix)) in ("parquet", "arrow"):
         raise InputError(
@@ -128,47 +126,45 @@ def format_of(head: bytes, shown: str, suffix: str = "") -> str:
         )
     if named:
         return named
-    start = head.decode("utf-16", "ignore") if wide else head.decode("utf-8", "ignore")
-    return "json" if start.lstrip("\ufeff \t\r\n")[:1] in ("{", "[") else "delimited"
+    return "json" if start.lstrip()[:1] in ("{", "[") else "delimited"
 
 
 class _Checked(io.RawIOBase):
-    """Turns the faults of a damaged ``.gz`` into an ``InputError`` wherever they are met."""
+    """Turns the faults of a damaged ``.gz`` into an ``InputError`` wherever they are met; closes what lies below."""
 
-    def __init__(self, file: IO[bytes], shown: str) -> None:
-        self._file, self._shown = file, shown
+    def __init__(self, file: IO[bytes], below: IO[bytes], shown: str) -> None:
+        self._file, self._below, self._shown = file, below, shown
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: object) -> int:
+    def readinto(self, buffer: Any) -> int:
         try:
-            data = self._file.read(len(buffer))  # type: ignore[arg-type]
+            data = self._file.read(len(buffer))
         except (OSError, EOFError, zlib.error) as error:
             step = "Fetch or pack the file again, or check its permissions."
             raise InputError(f"{self._shown}: cannot be read ({error})", next_step=step) from error
-        buffer[: len(data)] = data  # type: ignore[index]
+        buffer[: len(data)] = data
         return len(data)
 
     def close(self) -> None:
         if not self.closed:
             self._file.close()
+            self._below.close()
         super().close()
 
 
-def open_binary(path: str) -> io.BufferedReader:
-    """Open a file or standard input for reading; gzip is unpacked, whatever the name says.
+def open_binary(path: str, shown: str = "") -> io.BufferedReader:
+    """Open a file for reading; gzip is unpacked, whatever the name says.
 
     Raises:
         InputError: Missing or not readable.
     """
-    shown = "standard input" if path == STDIN else path
     try:
-        raw: IO[bytes] = open(sys.stdin.fileno(), "rb", closefd=False) if path == STDIN else open(path, "rb")
+        below = open(path, "rb")  # noqa: SIM115 (closed by what is returned)
+        packed = below.peek(2)[:2] == b"\x1f\x8b"
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{shown}: {reason}", next_step="Check the path and its permissions.") from error
-    buffered = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)  # type: ignore[arg-type,type-var]
-    packed = buffered.peek(2)[:2] == b"\x1f\x8b"
-    file: IO[bytes] = gzip.GzipFile(fileobj=buffered) if packed else buffered  # type: ignore[assignment]
-    return io.BufferedReader(_Checked(file, shown), 1 << 16)
+        raise InputError(f"{shown or path}: {reason}", next_step="Check the path and its permissions.") from error
+    file: Any = gzip.GzipFile(fileobj=below) if packed else below
+    return io.BufferedReader(_Checked(file, below, shown or path), 1 << 16)

@@ -29,7 +29,7 @@ def import_catalog(
     Args:
         paths: As for ``Catalog.read``.
         out: Where the products go: ``.parquet``, else JSON Lines; ``-`` is standard output.
-        rejects: Where rejected rows and warnings go, JSON Lines; by default beside ``out`` (none when ``out`` is ``-``).
+        rejects: Where rejected rows and warnings go, JSON Lines; by default beside ``out``.
         through: Passes the products on, for a progress bar.
         options: As for ``Catalog.read``.
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import msgspec
 
+from llmrec.catalog.batches import OBJECTS, OWN, Row
 from llmrec.catalog.columns import known
 from llmrec.catalog.decoding import BLOCK, Decoder
 from llmrec.catalog.rejects import RejectLog
@@ -25,12 +26,26 @@ from llmrec.records import Product
 #: Longest element of an array, in characters.
 MAX_ELEMENT = 8 << 20
 #: Names under which exports keep the array of products.
-WRAPPERS = frozenset(["products", "items", "data", "results", "records", "rows", "entries", "hits", "docs", "documents", "catalog", "offers", "list"])
+WRAPPERS = frozenset(
+    [
+        "products",
+        "items",
+        "data",
+        "results",
+        "records",
+        "rows",
+        "entries",
+        "hits",
+        "docs",
+        "documents",
+        "catalog",
+        "offers",
+        "list",
+    ]
+)
 #: The column that holds the key of an object that was found by its key.
 KEY = "id"
 _SPACE = " \t\r\n\ufeff"
-
-Row = tuple[int, int | None, tuple[str, ...], Any]
 
 
 def json_lines(file: str, lines: Iterator[str], decoder: Decoder, log: RejectLog) -> Iterator[Row]:
@@ -50,7 +65,7 @@ def json_lines(file: str, lines: Iterator[str], decoder: Decoder, log: RejectLog
             continue
         number += 1
         if (product := own_product(line)) is not None:
-            yield number, at, (), product
+            yield Row(number, at, OWN, product, len(line))
             continue
         try:
             row = decode(line.strip(_SPACE))
@@ -63,7 +78,7 @@ def json_lines(file: str, lines: Iterator[str], decoder: Decoder, log: RejectLog
         if not isinstance(row, dict):
             log.add(file, number, at, "", "not_an_object", "is not a JSON object", line)
             continue
-        yield number, at, tuple(row), list(row.values())
+        yield Row(number, at, OBJECTS, row, len(line))
 
 
 _strict = msgspec.json.Decoder(Product)
@@ -96,6 +111,7 @@ class JsonDocument:
         self._ended = False
         self._passed_lines = 1
         self._decode = json.JSONDecoder().raw_decode
+        self._size = 0
         self.number = 0
 
     def __iter__(self) -> Iterator[Row]:
@@ -145,7 +161,7 @@ class JsonDocument:
         if not isinstance(value, dict):
             self._log.add(self._file, self.number, line, "", "not_an_object", "is not a JSON object", value)
             return
-        yield self.number, line, tuple(value), list(value.values())
+        yield Row(self.number, line, OBJECTS, value, self._size)
 
     def _members(self, opening: str, closing: str) -> Iterator[None]:
         self._expect(opening)
@@ -190,6 +206,7 @@ class JsonDocument:
                 raise self._fault(str(error)) from error
             self._more(len(self._text) - self._at)
         raw = self._text[self._at : end]
+        self._size = len(raw)
         self._at = end
         return repaired(value) if "\\u" in raw else value
 

@@ -4,7 +4,7 @@
 - 0 is kept as 0: whether it means "free" or "unknown" is for the shop to say.
 - A negative, unreadable or infinite price, or several ("2 for $5"), gives none, with a warning; the product stays.
 - "1.299" and "1,299" are read as thousands (1299), "1.2345" and "0.999" as decimals: see the price-parser library.
-- "$", "¥" and "kr" belong to several currencies: the default currency wins where it uses that sign, else USD, JPY, none.
+- "$", "¥" and "kr" belong to several currencies: the default currency wins where it has that sign, else USD, JPY, none.
 """
 
 from __future__ import annotations
@@ -56,24 +56,27 @@ class Prices:
         Returns:
             The price or None, and what was wrong with it ("" for nothing; a price and a fault: a repaired price).
         """
+        if type(value) is str and (found := self._seen.get((value, currency))) is not None:
+            return found
         if isinstance(value, dict):
             currency = str(_first(value, "currency", "currency_code", "currencyCode", "priceCurrency") or currency)
             value = _first(value, "amount", "value", "price")
         if isinstance(value, list):
-            value = value[0] if len(value) == 1 else None if not value else " - ".join(map(str, value))
-        if value is None or value in NULLS or value != value:
+            value = value[0] if len(value) == 1 else " - ".join(map(str, value))
+        if value is None or value != value:
             return None, ""
-        if isinstance(value, bool):
-            return None, f"{value} is not a price"
-        text = value.strip() if isinstance(value, str) else str(value)
-        key = (text, currency)
-        if (found := self._seen.get(key)) is None:
-            if len(self._seen) >= _CACHED:
-                self._seen.clear()
-            found = self._seen[key] = self._parse(value if not isinstance(value, str) else text, currency)
+        if not isinstance(value, str):
+            return self._parse(value, currency)
+        if len(self._seen) >= _CACHED:
+            self._seen.clear()
+        found = self._seen[value, currency] = self._parse(value.strip(), currency)
         return found
 
     def _parse(self, value: Any, currency: str) -> tuple[Price | None, str]:
+        if isinstance(value, str) and value in NULLS:
+            return None, ""
+        if isinstance(value, bool):
+            return None, f"{value} is not a price"
         named = self.code(currency) if currency else self._default
         if not isinstance(value, str) or _PLAIN.fullmatch(value):
             try:

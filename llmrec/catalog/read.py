@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from typing import Any
 
 from llmrec.catalog.arrow_rows import arrow_rows, parquet_rows
+from llmrec.catalog.batches import OBJECTS, OWN, Batch, Row, batches, tabular
 from llmrec.catalog.build import Builder
 from llmrec.catalog.columns import Plan, missing_columns, plan_for, shown
 from llmrec.catalog.decoding import Decoder
@@ -22,7 +24,6 @@ from llmrec.records import Product
 #: Layouts of JSON rows that are remembered.
 _PLANS = 4096
 Found = tuple[int, int, int | None, Product]
-Row = tuple[int, int | None, tuple[str, ...], Any]
 
 
 class Reader:
@@ -35,7 +36,6 @@ class Reader:
         encoding: Of text files, None to detect.
         delimiter: Of tables, None to detect.
         id_from_row: Whether an id column may be missing.
-        twice: Whether ``products`` is called twice, so that standard input has to be kept.
     """
 
     def __init__(
@@ -46,21 +46,19 @@ class Reader:
         encoding: str | None,
         delimiter: str | None,
         id_from_row: bool,
-        *,
-        twice: bool,
     ) -> None:
         self.sources, self.ignored = sources, ignored
         self._mapping, self._encoding, self._delimiter = mapping, encoding, delimiter
-        self._id_from_row, self._twice = id_from_row, twice
-        self._spool: IO[bytes] | None = None
+        self._id_from_row = id_from_row
+        self._spool: Any = None
 
-    def decoder(self, file: str) -> Decoder:
-        """A decoder for a file.
+    def decoder(self) -> Decoder:
+        """A decoder for one file.
 
         Raises:
             InputError: The encoding that was given is unknown.
         """
-        return Decoder(self._encoding, file)
+        return Decoder(self._encoding)
 
     def products(self, builder: Builder, log: RejectLog, report: ImportReport) -> Iterator[Found]:
         """All products as (index of the file, row, line, product), before duplicates are looked for."""
@@ -68,39 +66,45 @@ class Reader:
             path, form = self._place(source)
             file = FileReport(source.shown, form, columns={}, encodings={}, unmapped=[])
             report.files.append(file)
-            plan: Plan | None = None
-            columns: tuple[str, ...] | None = None
             plans: dict[tuple[str, ...], Plan] = {}
-            build, name = builder.build, source.shown
-            for row, line, names, values in self._rows(path, form, file, log):
-                file.rows += 1
-                if isinstance(values, Product):
-                    if values.id.strip() and values.title.strip():
-                        yield index, row, line, values
-                        continue
-                    filled = {field: getattr(values, field) for field in values.__struct_fields__}
-                    names, values = tuple(filled), list(filled.values())
-                if names is not columns:
-                    columns = names
-                    plan = plans.get(names)
-                    if plan is None:
-                        plan = self._plan(names, file, plans, form)
-                assert plan is not None
-                product = build(name, row, line, plan, values)
-                if product is not None:
-                    yield index, row, line, product
-            if file.rows and plans and form == "json":
-                missing_columns(name, [*file.columns.values(), *file.unmapped], self._mapping)
+            for batch in batches(self._rows(path, form, file, log)):
+                file.rows += len(batch.rows)
+                for part in self._parts(batch, file, plans):
+                    if part.columns is OWN:
+                        products = part.rows
+                    else:
+                        products = builder.build(source.shown, self._plan(part.columns, file, plans), part)
+                    log.flush()
+                    for number, line, product in zip(part.numbers, part.lines, products, strict=True):
+                        if product is not None:
+                            yield index, number, line, product
+            log.flush()
+            if file.rows and plans and file.format.startswith("json"):
+                missing_columns(source.shown, [*file.columns.values(), *file.unmapped], self._mapping)
+
+    def _parts(self, batch: Batch, file: FileReport, plans: dict[tuple[str, ...], Plan]) -> Iterator[Batch]:
+        """Batches of columns from one of any kind; our own products without id or title are built anew."""
+        if batch.columns is OWN:
+            if all(product.id.strip() and product.title.strip() for product in batch.rows):
+                yield batch
+                return
+            fields = Product.__struct_fields__
+            rows = [{name: getattr(product, name) for name in fields} for product in batch.rows]
+            batch = batch._replace(columns=OBJECTS, rows=rows)
+        if batch.columns is OBJECTS:
+            yield from tabular(batch, lambda columns: plan_for(columns, self._mapping).contested)
+        else:
+            yield batch
 
     def _place(self, source: Source) -> tuple[str, str]:
+        """Path and format of a file; standard input is put aside, since Parquet and second passes need a file."""
         if source.path != STDIN:
             return source.path, source.format
-        with open_binary(STDIN) if self._spool is None else open(self._spool.name, "rb") as stream:
-            if self._spool is None:
-                self._spool = tempfile.NamedTemporaryFile(prefix="llmrec-stdin-")
-                shutil.copyfileobj(stream, self._spool, 1 << 20)
-                self._spool.flush()
-        with open(self._spool.name, "rb") as kept:
+        if self._spool is None:
+            self._spool = tempfile.NamedTemporaryFile(prefix="llmrec-stdin-")  # noqa: SIM115 (lives as long as the reader)
+            shutil.copyfileobj(sys.stdin.buffer, self._spool, 1 << 20)
+            self._spool.flush()
+        with open_binary(self._spool.name, source.shown) as kept:
             return self._spool.name, format_of(kept.read(8192), source.shown)
 
     def _rows(self, path: str, form: str, file: FileReport, log: RejectLog) -> Iterator[Row]:
@@ -110,28 +114,21 @@ class Reader:
         if form == "arrow":
             yield from arrow_rows(path, log)
             return
-        decoder = self.decoder(file.file)
+        decoder = self.decoder()
         try:
-            with open_binary(path) as stream:
+            with open_binary(path, file.file) as stream:
                 if form == "json":
                     yield from self._json(path, stream, decoder, file, log)
                 else:
                     table = Table(file.file, decoder.lines(stream), decoder, log, self._delimiter)
                     file.delimiter = table.dialect.delimiter
-                    missing_columns(file.file, table.columns, self._mapping)
+                    self._plan(table.columns, file, {})
                     yield from table
         finally:
             file.encoding, file.encodings = decoder.encoding, dict(decoder.counts)
 
     def _json(self, path: str, stream: Any, decoder: Decoder, file: FileReport, log: RejectLog) -> Iterator[Row]:
-        head = stream.peek(1 << 16)
-        wide = head[:64].count(0) > 8
-        text = (
-            head.decode("utf-16" if head[:1] in b"\xff\xfe" else "utf-8", "replace")
-            if wide
-            else head.decode("utf-8", "replace")
-        )
-        if is_lines(text, path):
+        if is_lines(self.decoder().glance(stream.peek(1 << 16)), path):
             file.format = "json lines"
             yield from json_lines(file.file, decoder.lines(stream), decoder, log)
             return
@@ -140,11 +137,12 @@ class Reader:
             _, reason, detail = decoder.notes.popleft()
             log.add(file.file, 0, None, "", reason, detail, kept=True)
 
-    def _plan(self, names: tuple[str, ...], file: FileReport, plans: dict[tuple[str, ...], Plan], form: str) -> Plan:
+    def _plan(self, names: tuple[str, ...], file: FileReport, plans: dict[tuple[str, ...], Plan]) -> Plan:
+        if (plan := plans.get(names)) is not None:
+            return plan
         plan = plan_for(names, self._mapping)
-        if form != "json":
-            if form != "delimited":
-                missing_columns(file.file, names, self._mapping)
+        if not file.format.startswith("json"):
+            missing_columns(file.file, names, self._mapping)
             _require(plan, file.file, self._id_from_row)
         if len(plans) < _PLANS:
             plans[names] = plan

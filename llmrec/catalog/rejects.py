@@ -15,6 +15,8 @@ from typing import Any
 
 import msgspec
 
+from llmrec.catalog.text import NULLS
+
 #: Characters of a bad row that are kept for the reader.
 EXCERPT = 300
 #: Rejects that a catalog holds in memory; all of them go to the rejects file.
@@ -35,13 +37,14 @@ class Reject(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class RejectLog:
-    """Counts what is rejected or repaired, holds the first of them, and passes all on to ``sink``."""
+    """Counts what is rejected or repaired, holds the first of them, and passes all on to ``sink``, in order of rows."""
 
     def __init__(self, sink: Callable[[Reject], object] | None = None) -> None:
         self.rejected: Counter[str] = Counter()
         self.warned: Counter[str] = Counter()
         self.held: list[Reject] = []
         self._sink = sink
+        self._waiting: list[Reject] = []
 
     def add(
         self,
@@ -55,13 +58,20 @@ class RejectLog:
         *,
         kept: bool = False,
     ) -> None:
-        """Log one fault; with ``kept`` the product itself stays."""
+        """Log one fault; with ``kept`` the product itself stays. It waits for ``flush``."""
         (self.warned if kept else self.rejected)[reason] += 1
-        reject = Reject(file, row, reason, detail, field, line, excerpt(raw), kept)
-        if len(self.held) < HELD:
-            self.held.append(reject)
+        self._waiting.append(Reject(file, row, reason, detail, field, line, excerpt(raw), kept))
+
+    def flush(self) -> None:
+        """Pass on what waits; called when all rows so far have been looked at."""
+        if not self._waiting:
+            return
+        waiting = sorted(self._waiting, key=lambda reject: reject.row)
+        self._waiting.clear()
+        self.held += waiting[: HELD - len(self.held)]
         if self._sink is not None:
-            self._sink(reject)
+            for reject in waiting:
+                self._sink(reject)
 
 
 def excerpt(raw: object) -> str:
@@ -76,4 +86,6 @@ def excerpt(raw: object) -> str:
 
 def empty(value: Any) -> bool:
     """Whether a cell holds nothing."""
-    return value is None or value == "" or value != value
+    if isinstance(value, str):
+        return not value.strip() or value in NULLS
+    return value is None or value != value or (isinstance(value, list | dict | tuple) and not value)

@@ -62,7 +62,7 @@ def category_path(value: Any, *, several: bool = False) -> tuple[str, ...]:
     """The path from the widest category to the narrowest.
 
     Args:
-        value: ``"A > B"``, ``"A | B"``, ``"A / B"``, ``"/A/B"``, a list of names, or a list of paths (the first counts).
+        value: ``"A > B"``, ``"A | B"``, ``"A / B"``, ``"/A/B"``, a list of names, or of paths (the first counts).
         several: Whether the column's name is a plural (``categories``): then ``"A,B"`` and ``"A;B"`` are split as well.
     """
     if isinstance(value, str):
