@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec.catalog.batches import OWN, Row
+from llmrec.catalog.columns import unique_names
 from llmrec.catalog.rejects import RejectLog
 from llmrec.errors import InputError
 from llmrec.records import Product
@@ -19,14 +20,14 @@ from llmrec.storage import arrow_schema, read_parquet
 _BATCH = 4096
 
 
-def parquet_rows(file: str, log: RejectLog) -> Iterator[Row]:
-    """Rows of a Parquet file; those of one that llmrec wrote come as ``Product`` in place of the values."""
+def parquet_rows(file: str, log: RejectLog, *, own: bool) -> Iterator[Row]:
+    """Rows of a Parquet file; with ``own``, those that llmrec wrote come as ``Product``s in place of values."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         with pq.ParquetFile(file, memory_map=True) as table:
-            if table.schema_arrow.equals(arrow_schema(Product)):
+            if own and table.schema_arrow.equals(arrow_schema(Product)):
                 for number, product in enumerate(read_parquet(file, Product), 1):
                     yield Row(number, None, OWN, product, 0)
             else:
@@ -99,7 +100,7 @@ def _rows(file: str, batches: Iterator[Any], log: RejectLog) -> Iterator[Row]:
             told = True
             detail = f"bytes in {', '.join(binary)} are not kept, only their length"
             log.add(file, 0, None, binary[0], "binary_column", detail, kept=True)
-        columns = tuple(batch.schema.names)
+        columns = unique_names(batch.schema.names)
         for values in zip(*(_pylist(batch.column(i)) for i in range(batch.num_columns)), strict=True):
             number += 1
             yield Row(number, None, columns, values, 0)

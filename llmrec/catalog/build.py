@@ -17,7 +17,7 @@ from llmrec.catalog.columns import Plan
 from llmrec.catalog.prices import Prices
 from llmrec.catalog.rejects import RejectLog, empty
 from llmrec.catalog.text import NULLS, clean_block, clean_line
-from llmrec.catalog.values import attributes_of, category_path, image_list, plain, text_of
+from llmrec.catalog.values import attributes_of, category_paths, first_price, image_list, name_of, plain, text_of
 from llmrec.records import Price, Product
 
 _TITLE_FROM_DESCRIPTION = 80
@@ -40,7 +40,8 @@ class Builder:
         self._prices = Prices(currency)
         self._language = language
         self._id_from_row = id_from_row
-        self._paths: dict[tuple[str, bool], tuple[str, ...]] = {}
+        self._paths: dict[tuple[str, bool], tuple[tuple[str, ...], ...]] = {}
+        self._before = ("", "")
 
     def build(self, file: str, plan: Plan, batch: Batch) -> list[Product | None]:
         """The product of each row, None for those that were rejected."""
@@ -57,7 +58,7 @@ class Builder:
         if self._language:
             languages = [language or self._language for language in languages]
         columns = (
-            texts(plan.brand),
+            _lines(_names(cells[plan.brand])) if plan.brand >= 0 else [""] * count,
             self._categories(plan, cells, count, extras),
             self._attributes(plan, cells, count, extras),
             self._amounts(file, plan, batch, cells, count),
@@ -72,6 +73,8 @@ class Builder:
             if not id or not title:
                 id, title = self._completed(file, plan, batch, i, id, title, descriptions[i])
             built.append(Product(id, title, descriptions[i], *rest) if id else None)
+            if id:
+                self._before = (file, id)
         return built
 
     def _completed(
@@ -86,6 +89,10 @@ class Builder:
         if not id and not self._id_from_row:
             self._log.add(file, number, line, "id", "missing_id", "no product id", raw)
             return "", ""
+        if not title and not description and (file, id) == self._before:
+            detail = "another row (variant, image) of the product before it"
+            self._log.add(file, number, line, "title", "continued_row", detail, raw)
+            return "", ""
         if not title and not description:
             self._log.add(file, number, line, "title", "missing_title", "no title and no description", raw)
             return "", ""
@@ -98,14 +105,20 @@ class Builder:
     def _amounts(
         self, file: str, plan: Plan, batch: Batch, cells: list[Sequence[Any]], count: int
     ) -> Sequence[Price | None]:
-        if plan.price < 0:
+        place = plan.price if plan.price >= 0 else plan.offers
+        if place < 0:
             return [None] * count
-        codes: Sequence[str] = _lines(cells[plan.currency]) if plan.currency >= 0 else [""] * count
-        found = [self._prices.parse(cell, code) for cell, code in zip(cells[plan.price], codes, strict=True)]
+        values = cells[place] if place == plan.price else [first_price(cell) for cell in cells[place]]
+        codes: Sequence[str] = [""] * count
+        if plan.currency >= 0:
+            codes = _lines(cells[plan.currency])
+        if plan.header_currency:
+            codes = [code or plan.header_currency for code in codes]
+        found = [self._prices.parse(value, code) for value, code in zip(values, codes, strict=True)]
         for i, (price, fault) in enumerate(found):
             if fault:
                 reason = "price_repaired" if price else "bad_price"
-                cell = cells[plan.price][i]
+                cell = cells[place][i]
                 self._log.add(file, batch.numbers[i], batch.lines[i], "price", reason, fault, cell, kept=True)
         return [price for price, _ in found]
 
@@ -156,20 +169,25 @@ class Builder:
     ) -> list[tuple[str, ...]]:
         if plan.category < 0:
             return [()] * count
-        paths = []
+        chosen = []
         for i, cell in enumerate(cells[plan.category]):
             if type(cell) is str:
                 key = (cell, plan.several_categories)
-                if (path := self._paths.get(key)) is None:
+                if (paths := self._paths.get(key)) is None:
                     if len(self._paths) >= _CACHED:
                         self._paths.clear()
-                    path = self._paths[key] = category_path(cell, several=plan.several_categories)
+                    paths = () if cell in NULLS else category_paths(cell, several=plan.several_categories)
+                    self._paths[key] = paths
             else:
-                path = category_path(cell, several=plan.several_categories)
-                if isinstance(cell, list) and len(cell) > 1 and isinstance(cell[0], list):
-                    extras[i].setdefault(plan.columns[plan.category], plain(cell))
-            paths.append(path)
-        return paths
+                paths = category_paths(cell, several=plan.several_categories)
+            chosen.append(paths[0] if paths else ())
+            if len(paths) > 1:
+                extras[i].setdefault(plan.columns[plan.category], plain(cell))
+        return chosen
+
+
+def _names(cells: Sequence[Any]) -> Sequence[Any]:
+    return [name_of(cell) if type(cell) is dict else cell for cell in cells]
 
 
 def _lines(cells: Sequence[Any]) -> list[str]:

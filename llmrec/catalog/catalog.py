@@ -89,7 +89,7 @@ class Catalog:
         code = read_currency(currency)
         mark = read_delimiter(delimiter) if delimiter else None
         sources, ignored = find_sources(paths)
-        reader = Reader(sources, ignored, columns, encoding, mark, id_from_row)
+        reader = Reader(sources, ignored, columns, encoding, mark, id_from_row, own=not (columns or code or language))
         reader.decoder()  # an unknown encoding is told before anything is read
 
         def builder(log: RejectLog) -> Builder:

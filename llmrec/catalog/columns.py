@@ -11,72 +11,18 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from llmrec.catalog.names import ATTRIBUTES, CURRENCIES, OFFERS, PLURAL, USUAL
 from llmrec.errors import InputError
 
-#: Names of a field's column, the more usual first, as ``normal`` writes them.
-USUAL: dict[str, str] = {
-    "id": "id product_id productid item_id itemid sku asin uniq_id unique_id product_code item_code article_id "
-    "article_number artikelnummer artikel_nr artikel_id produkt_id produktnummer referencia reference ref codigo "
-    "id_producto id_produit parent_asin handle variant_sku seller_sku item_sku offer_id goods_id spu_id product_sku "
-    "gtin gtin13 gtin14 ean ean13 upc barcode isbn mpn part_number uuid class_id 商品id 商品编号 商品コード",
-    "title": "title name product_name productname product_title item_name item_title product titel produktname "
-    "produkttitel artikelname artikelbezeichnung bezeichnung produkt titre nom nom_produit produit titulo título "
-    "nombre nombre_producto producto display_name label post_title class_name 商品名 商品名称 标题 タイトル",
-    "description": "description desc product_description item_description long_description full_description body_html "
-    "body content details about about_product about_the_product description_html short_description "
-    "product_details bullet_points features beschreibung produktbeschreibung artikelbeschreibung descriptif "
-    "description_produit descripcion descripción overview summary post_content 商品描述 描述 商品説明 説明",
-    "brand": "brand brand_name manufacturer vendor maker marke hersteller marque fabricant marca fabricante producer "
-    "品牌 ブランド",
-    "category": "category categories category_path product_category google_product_category product_type category_name "
-    "taxonomy breadcrumb breadcrumbs department kategorie kategorien warengruppe categorie catégorie categoria "
-    "categoría product_category_tree main_category item_type type coarse_class_name 类目 分类 カテゴリ カテゴリー",
-    "price": "price current_price unit_price list_price regular_price retail_price selling_price variant_price "
-    "standard_price preis verkaufspreis prix precio final_price actual_price sale_price discounted_price "
-    "discount_price price_amount price_usd price_eur price_gbp msrp 价格 価格",
-    "currency": "currency price_currency currency_code price_currency_code waehrung währung devise moneda 币种 通貨",
-    "images": "images image image_url image_urls image_link image_links image_src img imgs img_url product_image "
-    "product_images main_image main_image_url picture pictures picture_url photo photos featured_image bild bilder "
-    "bild_url image_principale imagen imagenes additional_image_link additional_image_links variant_image "
-    "iconic_image_path image_path thumbnail 图片 画像",
-    "url": "url link product_url product_link producturl permalink product_page_url page_url item_url href lien enlace",
-    "language": "language lang locale content_language sprache langue idioma",
-    "attributes": "attributes attribute attrs specifications product_specifications specs specification properties "
-    "technical_details merkmale eigenschaften caracteristiques características caracteristicas",
-    "extra": "extra",
-}
-#: Columns that are attributes by their own right.
-ATTRIBUTES = frozenset(
-    [
-        "color",
-        "colour",
-        "size",
-        "material",
-        "pattern",
-        "gender",
-        "age_group",
-        "style",
-        "flavor",
-        "flavour",
-        "scent",
-        "fabric",
-        "model",
-        "model_number",
-        "capacity",
-        "farbe",
-        "groesse",
-        "größe",
-        "couleur",
-        "taille",
-        "talla",
-    ]
-)
 FIELDS = tuple(USUAL)
-_PLURAL = frozenset(["categories", "breadcrumbs", "kategorien", "taxonomy", "product_category_tree"])
-_RANK = {name: (field, rank) for field, names in USUAL.items() for rank, name in enumerate(names.split())}
+_RANK = {name: (field, rank) for field, names in USUAL.items() for rank, name in enumerate(names)}
 _NOTE = re.compile(r"\s*[(\[][^()\[\]]*[)\]]\s*$")
 _JOINTS = re.compile(r"[\s_\-./]+")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_NUMBERED_IMAGE = re.compile(
+    r"(?:additional_|extra_|other_)?(?:image|img|picture|photo|bild)(?:_(?:url|src|link))?_?\d+"
+)
+_CURRENCY = re.compile(r"(?:[(\[]|[_ ])([A-Za-z]{3})[)\]]?\s*$")
 _ATTRIBUTE = re.compile(r"^(?:attributes?|attr|spec|特性)\s*[:._]\s*(.+)$", re.IGNORECASE)
 
 
@@ -92,6 +38,8 @@ class Plan:
     category: int
     price: int
     currency: int
+    offers: int
+    header_currency: str
     url: int
     language: int
     attributes: int
@@ -117,9 +65,14 @@ def normal(column: str) -> str:
 
 def known(column: str) -> str | None:
     """The field that a column has by its usual name, if any."""
-    name = normal(column)
-    found = _RANK.get(name) or _RANK.get(name.replace("_", ""))
+    found = _usual(normal(column))
     return found[0] if found else None
+
+
+def _usual(name: str) -> tuple[str, int] | None:
+    if found := _RANK.get(name) or _RANK.get(name.replace("_", "")):
+        return found
+    return ("images", len(USUAL["images"])) if _NUMBERED_IMAGE.fullmatch(name) else None
 
 
 def plan_for(columns: Sequence[str], mapping: Mapping[str, Sequence[str]]) -> Plan:
@@ -139,7 +92,7 @@ def plan_for(columns: Sequence[str], mapping: Mapping[str, Sequence[str]]) -> Pl
         if place in used:
             continue
         name = normal(column)
-        if (hit := _RANK.get(name) or _RANK.get(name.replace("_", ""))) and hit[0] not in mapping:
+        if (hit := _usual(name)) and hit[0] not in mapping:
             ranked.setdefault(hit[0], []).append((hit[1], place))
         elif match := _ATTRIBUTE.match(column.strip()):
             attributes.append((match[1].strip(), place))
@@ -153,18 +106,34 @@ def plan_for(columns: Sequence[str], mapping: Mapping[str, Sequence[str]]) -> Pl
         used.update(taken[field])
     contested = any(len(hits) > 1 for field, hits in ranked.items() if field != "images")
     one = {field: places[0] for field, places in taken.items()}
+    code = _CURRENCY.search(columns[one["price"]]) if "price" in one else None
     return Plan(
         columns=tuple(columns),
         **{name: one.get(name, -1) for name in FIELDS if name not in ("images", "extra")},  # type: ignore[arg-type]
+        offers=next((place for place, column in enumerate(columns) if normal(column) in OFFERS), -1),
+        header_currency=code[1].upper() if code and code[1].lower() in CURRENCIES else "",
         extra_column=one.get("extra", -1),
         images=tuple(taken.get("images", ())),
-        several_categories="category" in one and normal(columns[one["category"]]) in _PLURAL,
+        several_categories="category" in one and normal(columns[one["category"]]) in PLURAL,
         named_attributes=tuple(attributes),
         extra=tuple((column, place) for place, column in enumerate(columns) if place not in used),
         chosen=tuple((field, columns[place]) for field, places in taken.items() for place in places)
         + tuple((f"attributes.{name}", columns[place]) for name, place in attributes),
         contested=contested,
     )
+
+
+def unique_names(cells: Sequence[str]) -> tuple[str, ...]:
+    """Names of columns from a header: none empty, none twice (``price``, ``price.2``)."""
+    names: dict[str, None] = {}
+    for place, cell in enumerate(cells, 1):
+        name = base = cell.strip().strip("\ufeff") or f"column {place}"
+        again = 1
+        while name in names:
+            again += 1
+            name = f"{base}.{again}"
+        names[name] = None
+    return tuple(names)
 
 
 def locate(columns: Sequence[str], name: str) -> int | None:

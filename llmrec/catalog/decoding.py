@@ -25,6 +25,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_NOT_OF_FILES = frozenset(["idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined", "utf-7"])
 #: What a byte is read as that fits no encoding better.
 _LENIENT = "llmrec-cp1252"
 
@@ -47,6 +48,8 @@ class Decoder:
     def __init__(self, declared: str | None = None) -> None:
         if declared is not None:
             try:
+                if codecs.lookup(declared).name in _NOT_OF_FILES:
+                    raise LookupError(declared)
                 b"".decode(declared)
                 "\n".encode(declared)
             except (LookupError, ValueError) as error:

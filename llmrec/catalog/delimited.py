@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from llmrec.catalog.batches import Row
+from llmrec.catalog.columns import unique_names
 from llmrec.catalog.decoding import MAX_LINE, Decoder
 from llmrec.catalog.dialect import Dialect, sniff
 from llmrec.catalog.rejects import RejectLog
@@ -184,15 +185,7 @@ class Table:
             _, reason, detail = notes.popleft()
             if reason != "mixed_encodings":
                 raise InputError(f"{self._file}: its first row cannot be read ({detail})", next_step=step)
-        names: list[str] = []
-        for place, cell in enumerate(cells, 1):
-            name = base = cell.strip().strip("\ufeff") or f"column {place}"
-            again = 1
-            while name in names:
-                again += 1
-                name = f"{base}.{again}"
-            names.append(name)
-        return tuple(names)
+        return unique_names(cells)
 
     def _noted(self, number: int, *, unusable: bool) -> bool:
         """Log what the decoder noted about the lines up to here; True when the row cannot be used.

@@ -19,81 +19,83 @@ import msgspec
 from llmrec.catalog.batches import OBJECTS, OWN, Row
 from llmrec.catalog.columns import known
 from llmrec.catalog.decoding import BLOCK, Decoder
+from llmrec.catalog.names import WRAPPERS
 from llmrec.catalog.rejects import RejectLog
+from llmrec.catalog.text import has_markup
 from llmrec.errors import InputError
 from llmrec.records import Product
 
 #: Longest element of an array, in characters.
 MAX_ELEMENT = 8 << 20
-#: Names under which exports keep the array of products.
-WRAPPERS = frozenset(
-    [
-        "products",
-        "items",
-        "data",
-        "results",
-        "records",
-        "rows",
-        "entries",
-        "hits",
-        "docs",
-        "documents",
-        "catalog",
-        "offers",
-        "list",
-    ]
-)
 #: The column that holds the key of an object that was found by its key.
 KEY = "id"
 _SPACE = " \t\r\n\ufeff"
 
 
-def json_lines(file: str, lines: Iterator[str], decoder: Decoder, log: RejectLog) -> Iterator[Row]:
-    """Rows of JSON Lines; a line that llmrec wrote comes as a ``Product`` in place of the values."""
+def json_lines(file: str, lines: Iterator[str], decoder: Decoder, log: RejectLog, *, own: bool) -> Iterator[Row]:
+    """Rows of JSON Lines.
+
+    Args:
+        file: Its name, for rejects.
+        lines: Its decoded lines.
+        decoder: What decodes them, for the lines that it noted.
+        log: Takes the rejects.
+        own: Whether lines that llmrec wrote come as the ``Product`` that they are, in place of the values.
+    """
     decode = msgspec.json.Decoder().decode
     notes = decoder.notes
     number = 0
     for at, line in enumerate(lines, 1):
-        if notes and notes[0][0] <= at:
+        unusable = False
+        while notes and notes[0][0] <= at:
             noted, reason, detail = notes.popleft()
             kept = reason == "mixed_encodings"
-            log.add(file, number + 1, noted, "", reason, detail, line if kept else "", kept=kept)
-            if not kept:
-                number += 1
-                continue
-        if not line.strip(_SPACE):
+            if kept or not unusable:
+                log.add(file, number + 1, noted, "", reason, detail, line if kept else "", kept=kept)
+            unusable = unusable or not kept
+        text = line.strip(_SPACE)
+        if not text and not unusable:
             continue
         number += 1
-        if (product := own_product(line)) is not None:
+        if unusable:
+            continue
+        if own and (product := own_product(text)) is not None:
             yield Row(number, at, OWN, product, len(line))
             continue
         try:
-            row = decode(line.strip(_SPACE))
+            row = decode(text)
         except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
             try:
-                row = repaired(json.loads(line.strip(_SPACE)))
+                row = repaired(json.loads(text))
             except (ValueError, RecursionError) as error:
                 log.add(file, number, at, "", "bad_json", f"not JSON: {error}", line)
                 continue
-        if not isinstance(row, dict):
+        if isinstance(row, dict):
+            yield Row(number, at, OBJECTS, row, len(line))
+        else:
             log.add(file, number, at, "", "not_an_object", "is not a JSON object", line)
-            continue
-        yield Row(number, at, OBJECTS, row, len(line))
 
 
-_strict = msgspec.json.Decoder(Product)
+_decode_own = msgspec.json.Decoder(Product).decode
 _encode = msgspec.json.Encoder().encode
 
 
 def own_product(line: str) -> Product | None:
-    """The product of a line exactly as llmrec writes it, else None."""
+    """The product of a line that is exactly as llmrec writes it, else None.
+
+    A line with HTML in title or description is not taken for one, although other programs may write it like that:
+    the import has none left in what it writes.
+    """
     if not line.startswith('{"id":"'):
         return None
     try:
-        product = _strict.decode(line)
-        return product if _encode(product) == line.rstrip("\r\n").encode() else None
+        product = _decode_own(line)
+        if _encode(product) != line.encode():
+            return None
     except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
         return None
+    marked = ("<" in line or "&" in line) and (has_markup(product.title) or has_markup(product.description))
+    return None if marked else product
 
 
 class JsonDocument:
@@ -132,7 +134,7 @@ class JsonDocument:
 
     def _object(self, depth: int = 0) -> Iterator[Row]:
         own: dict[str, Any] = {}
-        own_line = self._line()
+        own_line, before = self._line(), self.number
         for _ in self._members("{", "}"):
             line = self._line()
             if self._peek() != '"':
@@ -146,14 +148,14 @@ class JsonDocument:
                 yield from self._object(depth + 1)
             elif mark == "{" and not own:
                 value = self._value()
-                if known(key) and value and all(not isinstance(item, dict | list) for item in value.values()):
+                if known(key) and value and all(index.isdigit() for index in value):
                     step = "Write it by rows (pandas: to_json(orient='records')) and import that."
                     raise InputError(f"{self._file}: is JSON by columns ({key!r} holds a column)", next_step=step)
                 self.number += 1
                 yield from self._row({KEY: key, **value} if KEY not in value else value, line)
             else:
                 own[key] = self._value()
-        if {known(name) for name in own} & {"id", "title"}:
+        if self.number == before and {known(name) for name in own} & {"id", "title"}:
             self.number += 1
             yield from self._row(own, own_line)
 

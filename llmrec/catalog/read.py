@@ -36,6 +36,7 @@ class Reader:
         encoding: Of text files, None to detect.
         delimiter: Of tables, None to detect.
         id_from_row: Whether an id column may be missing.
+        own: Whether files that llmrec wrote are taken as they are (no option changes what is in them).
     """
 
     def __init__(
@@ -46,10 +47,11 @@ class Reader:
         encoding: str | None,
         delimiter: str | None,
         id_from_row: bool,
+        own: bool,
     ) -> None:
         self.sources, self.ignored = sources, ignored
         self._mapping, self._encoding, self._delimiter = mapping, encoding, delimiter
-        self._id_from_row = id_from_row
+        self._id_from_row, self._own = id_from_row, own
         self._spool: Any = None
 
     def decoder(self) -> Decoder:
@@ -109,7 +111,7 @@ class Reader:
 
     def _rows(self, path: str, form: str, file: FileReport, log: RejectLog) -> Iterator[Row]:
         if form == "parquet":
-            yield from parquet_rows(path, log)
+            yield from parquet_rows(path, log, own=self._own)
             return
         if form == "arrow":
             yield from arrow_rows(path, log)
@@ -130,7 +132,7 @@ class Reader:
     def _json(self, path: str, stream: Any, decoder: Decoder, file: FileReport, log: RejectLog) -> Iterator[Row]:
         if is_lines(self.decoder().glance(stream.peek(1 << 16)), path):
             file.format = "json lines"
-            yield from json_lines(file.file, decoder.lines(stream), decoder, log)
+            yield from json_lines(file.file, decoder.lines(stream), decoder, log, own=self._own)
             return
         yield from JsonDocument(file.file, decoder.texts(stream), log)
         while decoder.notes:

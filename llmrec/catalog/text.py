@@ -76,6 +76,11 @@ def strip_markup(text: str) -> str:
     return text
 
 
+def has_markup(text: str) -> bool:
+    """Whether ``strip_markup`` would change the text."""
+    return ("<" in text or "&" in text) and strip_markup(text) != text
+
+
 def _shown(text: str) -> str:
     """The text without comments, scripts and styles; one that is never closed stays."""
     if not _HIDDEN.search(text):

@@ -10,10 +10,12 @@ import math
 import re
 from typing import Any
 
+from llmrec.catalog.rejects import empty
 from llmrec.catalog.text import NULLS, clean_line
 
 _ARROWS = re.compile(r"\s*(?:>{1,3}|›|»|→|➜)\s*")
 _SPACED_SLASH = re.compile(r"\s+/\s+")
+_SEVERAL = re.compile(r"\s*[,;|]\s*")
 _URL_SPLIT = re.compile(r"[\s,;|]+(?=https?://|/)")
 _PAIRS = re.compile(r"\s*[;|\n]\s*")
 #: Nesting that is followed in JSON values; deeper ones are kept as text.
@@ -58,23 +60,32 @@ def plain(value: Any, depth: int = _DEPTH) -> Any:
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
-def category_path(value: Any, *, several: bool = False) -> tuple[str, ...]:
-    """The path from the widest category to the narrowest.
+def category_paths(value: Any, *, several: bool = False) -> tuple[tuple[str, ...], ...]:
+    """The paths from the widest category to the narrowest, at most one but for plural columns.
 
     Args:
-        value: ``"A > B"``, ``"A | B"``, ``"A / B"``, ``"/A/B"``, a list of names, or of paths (the first counts).
-        several: Whether the column's name is a plural (``categories``): then ``"A,B"`` and ``"A;B"`` are split as well.
+        value: ``"A > B"``, ``"A | B"``, ``"A / B"``, ``"/A/B"``, a list of names, or a list of paths.
+        several: Whether the column's name is a plural (``categories``): then ``"A,B"`` and ``"A;B"`` are a path too,
+            and ``"A > B, A > C"`` is two.
     """
     if isinstance(value, str):
         value = listed(value)
-    if isinstance(value, list | tuple):
-        if value and isinstance(value[0], list | tuple):
-            value = value[0]
+    if isinstance(value, list | tuple) and not (value and isinstance(value[0], list | tuple)):
         if len(value) == 1:
-            return category_path(_name_of(value[0]), several=several)
-        return tuple(filter(None, (clean_line(_name_of(item)) for item in value)))
-    text = clean_line(text_of(value))
-    if ">" in text or "›" in text or "»" in text or "→" in text:
+            return category_paths(name_of(value[0]), several=several)
+        value = [value]
+    if isinstance(value, list | tuple):
+        lists = [item if isinstance(item, list | tuple) else [item] for item in value]
+        paths = [tuple(filter(None, (clean_line(name_of(item)) for item in names))) for names in lists]
+    else:
+        text = clean_line(name_of(value))
+        parts = _SEVERAL.split(text) if several and ">" in text else [text]
+        paths = [_path(part, several) for part in (parts if all(">" in part for part in parts) else [text])]
+    return tuple(path for path in paths if path)
+
+
+def _path(text: str, several: bool) -> tuple[str, ...]:
+    if _ARROWS.search(text):
         parts = _ARROWS.split(text)
     elif "|" in text:
         parts = text.split("|")
@@ -132,8 +143,8 @@ def image_list(value: Any) -> tuple[str, ...]:
         return tuple(part for part in _URL_SPLIT.split(text) if part) if "http" in text else (text,) if text else ()
     if isinstance(value, dict):
         names = ("src", "url", "path", "link", "href", "hi_res", "large", "original", "thumb")
-        found = next((value[name] for name in names if isinstance(value.get(name), str)), None)
-        return (found,) if found else ()
+        found = next((value[name] for name in names if value.get(name)), ())
+        value = [found] if isinstance(found, str) else found
     if isinstance(value, list | tuple):
         return tuple(
             image for item in value for image in ((item,) if isinstance(item, str) else image_list(item)) if image
@@ -154,10 +165,20 @@ def listed(text: str) -> Any:
     return text
 
 
-def _name_of(item: Any) -> str:
+def name_of(item: Any) -> str:
+    """A cell that names something, as text; of an object (schema.org's ``{"@type": "Brand", "name": …}``) its name."""
     if isinstance(item, dict):
-        item = next((item[name] for name in ("name", "title", "label") if item.get(name)), item)
+        item = next((item[name] for name in ("name", "title", "label", "@value", "value") if item.get(name)), item)
     return text_of(item)
+
+
+def first_price(value: Any) -> Any:
+    """The first price among the offers or variants of a product, None when there is none."""
+    value = listed(value) if isinstance(value, str) else value
+    for offer in value if isinstance(value, list | tuple) else [value]:
+        if isinstance(offer, dict) and not empty(price := offer.get("price", offer.get("lowPrice"))):
+            return {"amount": price, "currency": offer.get("priceCurrency", offer.get("currency", ""))}
+    return None
 
 
 def _cleaned(pairs: Any) -> dict[str, str]:
