@@ -1,0 +1,155 @@
+"""A model's answer to checked fields. Nothing raises: what could not be read is said in ``problems``.
+
+SmolLM2-135M on a real product, and what is read from it::
+
+    stainless steel toaster oven                  headline    stainless steel toaster oven
+    Attributes: model = TOB195; recipe book       attributes  {"model": "TOB195"}
+    Highlights: oven; oven timer; oven; oven t    highlights  ("oven", "oven timer")
+                                                  problems    attributes: 1 parts without a value dropped …
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from llmrec.prompting.jsonish import first_object
+from llmrec.prompting.lines import label_of, read_lines
+from llmrec.prompting.schema import INTENT, JUDGEMENT, SUMMARY, Schema
+from llmrec.prompting.values import as_list, as_map, as_text, printable
+
+#: Characters of an answer that are looked at.
+LONGEST = 16_000
+UNREADABLE = "unreadable: no field of the answer could be found"
+_THINKING = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
+_CONTROL = re.compile(r"<\|[^<>|\n]{0,40}\|>|</s>|<end_of_turn>")
+_YES = re.compile(r"\b(yes|true|match(?:es)?|same|ja|oui|sí|是|ใช่)\b|是|ใช่", re.IGNORECASE)
+_NO = re.compile(r"\b(no|not|false|different|nein|non|doesn't|isn't)\b|不|ไม่", re.IGNORECASE)
+
+
+class ParsedSummary(msgspec.Struct, frozen=True):
+    """What was read of an answer to a summary prompt."""
+
+    headline: str = ""
+    summary: str = ""
+    highlights: tuple[str, ...] = ()
+    attributes: dict[str, str] = {}
+    problems: tuple[str, ...] = ()
+
+
+class ParsedIntent(msgspec.Struct, frozen=True):
+    """What was read of an answer to an intent prompt."""
+
+    product_type: str = ""
+    brand: str = ""
+    attributes: dict[str, str] = {}
+    query: str = ""
+    problems: tuple[str, ...] = ()
+
+
+class ParsedJudgement(msgspec.Struct, frozen=True):
+    """What was read of an answer to a judgement prompt; ``match`` is None when it was neither yes nor no."""
+
+    match: bool | None = None
+    reason: str = ""
+    problems: tuple[str, ...] = ()
+
+
+def parse_summary(text: str, schema: Schema = SUMMARY, *, prefix: str = "", cut: bool = False) -> ParsedSummary:
+    """Read an answer to a summary prompt.
+
+    Args:
+        text: What the model wrote.
+        schema: The prompt's output fields.
+        prefix: What the prompt began the answer with; a model may have begun anew.
+        cut: Whether the answer ran into the limit of tokens: its last item is then not whole.
+    """
+    values, problems, loose = _fields(text, schema, prefix, cut)
+    if not values.get("summary") and loose:
+        problems.append("summary: taken from text without a label")
+        values["summary"] = as_text(" ".join(loose), schema["summary"], "summary", problems)
+    return ParsedSummary(**values, problems=_closing(values, schema, problems))
+
+
+def parse_intent(text: str, schema: Schema = INTENT, *, prefix: str = "", cut: bool = False) -> ParsedIntent:
+    """Read an answer to an intent prompt; arguments as in ``parse_summary``."""
+    values, problems, loose = _fields(text, schema, prefix, cut)
+    if not values.get("query") and loose:
+        problems.append("query: taken from text without a label")
+        values["query"] = as_text(loose[0], schema["query"], "query", problems)
+    return ParsedIntent(**values, problems=_closing(values, schema, problems))
+
+
+def parse_judgement(text: str, schema: Schema = JUDGEMENT, *, prefix: str = "", cut: bool = False) -> ParsedJudgement:
+    """Read an answer to a judgement prompt; arguments as in ``parse_summary``."""
+    values, problems, loose = _fields(text, schema, prefix, cut)
+    said = values.pop("match", "") or (loose[0] if loose else "")
+    yes, no = _YES.search(said), _NO.search(said)
+    match = None
+    if yes or no:
+        # "no, not the same": what comes first counts
+        match = bool(yes) and (no is None or (yes is not None and yes.start() < no.start()))
+    else:
+        problems.append("match: neither yes nor no")
+    return ParsedJudgement(match=match, reason=values.get("reason", ""), problems=tuple(problems))
+
+
+def _fields(text: str, schema: Schema, prefix: str, cut: bool) -> tuple[dict[str, Any], list[str], list[str]]:
+    problems: list[str] = []
+    if len(text) > LONGEST:
+        problems.append(f"answer: longer than {LONGEST} characters, cut")
+    text = printable(_CONTROL.sub("", _THINKING.sub("", text[:LONGEST].replace("\r\n", "\n").replace("\t", " "))))
+    raw, loose, last = _from_json(text, schema), [], None
+    if raw is None:
+        begun = f"{prefix} {text.lstrip()}" if prefix and not _begins_anew(text, schema) else text
+        lines = read_lines(begun, schema)
+        raw, loose = dict(lines.fields), lines.loose
+        last = lines.last if cut else None
+        problems += [f"{name}: repeated line dropped" for name in schema if name in lines.repeated]
+        if lines.unknown:
+            problems.append(f"answer: {len(lines.unknown)} lines with unknown labels dropped")
+    elif raw.pop("", None):
+        problems.append("answer: JSON cut off")
+        last = next(reversed(raw), None)
+    values: dict[str, Any] = {}
+    for name, declared in schema.items():
+        if name not in raw:
+            continue
+        read = {"list": as_list, "map": as_map}.get(declared.type, as_text)
+        value = read(raw[name], declared, name, problems, cut=name == last)
+        if value:
+            values[name] = value
+    return values, problems, [line for line in loose if any(map(str.isalnum, line))]
+
+
+def _from_json(text: str, schema: Schema) -> dict[str, Any] | None:
+    """Fields of a JSON answer; the key ``""`` is set when it was cut off."""
+    found = first_object(text)
+    value = found.value if found else None
+    if isinstance(value, list):
+        value = next((item for item in value if isinstance(item, dict)), None)
+    for candidate in (value, *(value.values() if isinstance(value, dict) else ())):
+        if isinstance(candidate, dict):
+            named = [(label_of(key, schema), item) for key, item in candidate.items()]
+            fields: dict[str, Any] = {}
+            for name, item in named:
+                if name is not None:
+                    fields.setdefault(name, item)
+            if fields:
+                return fields | ({"": True} if found and not found.complete else {})
+    return None
+
+
+def _begins_anew(text: str, schema: Schema) -> bool:
+    first = text.strip().split("\n", 1)[0]
+    label = re.match(r"[\s*_#]*([^\W\d_][\w ]{0,30}?)\**\s*[:：]", first)
+    return bool(label and label_of(label[1], schema))
+
+
+def _closing(values: dict[str, Any], schema: Schema, problems: list[str]) -> tuple[str, ...]:
+    if not values:
+        return (UNREADABLE, *problems)
+    missing = [f"{name}: missing" for name, declared in schema.items() if declared.required and name not in values]
+    return (*problems, *missing)
