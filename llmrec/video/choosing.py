@@ -53,7 +53,7 @@ def choose(candidates: Iterable[Candidate], budget: int) -> list[Run]:
     Returns:
         The runs; a clip that is blank throughout gives one.
     """
-    kept: list[Run] = []
+    kept = _Kept()
     current: Run | None = None
     first = last = None
     shot = 0
@@ -68,12 +68,12 @@ def choose(candidates: Iterable[Candidate], budget: int) -> list[Run]:
             continue
         if current is not None:
             current.end = candidate.time
-            _keep(kept, current, 2 * budget)
+            kept.add(current, 2 * budget)
         current, first = Run(candidate, candidate.time, candidate.time, shot), candidate.small
     if current is not None:
-        _keep(kept, current, 2 * budget)
-    _thin(kept, budget, SAME)
-    return kept
+        kept.add(current, 2 * budget)
+    kept.thin(budget, SAME)
+    return kept.runs
 
 
 def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
@@ -89,29 +89,37 @@ def changes(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> NDArray[np.int1
     return np.abs(one.astype(np.int16) - other.astype(np.int16)).max(axis=-1).ravel()
 
 
-def _keep(kept: list[Run], run: Run, room: int) -> None:
-    blank = [other for other in kept if other.best.small.std() < BLANK]
-    if kept and run.best.small.std() < BLANK:
-        return
-    for other in blank:
-        kept.remove(other)
-    kept.append(run)
-    _thin(kept, room, 0.0)
+class _Kept:
+    """Runs in order of time, with the differences between all of them."""
 
+    def __init__(self) -> None:
+        self.runs: list[Run] = []
+        self._apart = np.zeros((0, 0))
 
-def _thin(kept: list[Run], room: int, alike: float) -> None:
-    """Drop runs until there is room and no two are alike; neighbours that are alike become one."""
-    if len(kept) < 2:
-        return
-    distances = np.array([[difference(a.best.small, b.best.small) for b in kept] for a in kept])
-    np.fill_diagonal(distances, np.inf)
-    while len(kept) > 1:
-        i, j = sorted(divmod(int(distances.argmin()), len(kept)))
-        if len(kept) <= room and distances[i, j] >= alike:
+    def add(self, run: Run, room: int) -> None:
+        """Keep a run; a blank one is kept only while there is nothing else."""
+        if run.best.small.std() < BLANK and self.runs:
             return
-        drop = i if kept[i].best.sharpness < kept[j].best.sharpness else j
-        stay = kept[j if drop == i else i]
-        if j == i + 1 and distances[i, j] < ONE_SCENE and kept[i].shot == kept[j].shot:
-            stay.start, stay.end = kept[i].start, kept[j].end
-        del kept[drop]
-        distances = np.delete(np.delete(distances, drop, axis=0), drop, axis=1)
+        if len(self.runs) == 1 and self.runs[0].best.small.std() < BLANK:
+            self._drop(0)
+        row = np.array([difference(run.best.small, other.best.small) for other in self.runs])
+        self._apart = np.pad(self._apart, (0, 1), constant_values=np.inf)
+        self._apart[-1, :-1] = self._apart[:-1, -1] = row
+        self.runs.append(run)
+        self.thin(room, 0.0)
+
+    def thin(self, room: int, alike: float) -> None:
+        """Drop the blurrier of the two most alike until there is room and no two are alike."""
+        while len(self.runs) > 1:
+            i, j = sorted(divmod(int(self._apart.argmin()), len(self.runs)))
+            apart, one, other = self._apart[i, j], self.runs[i], self.runs[j]
+            if len(self.runs) <= room and apart >= alike:
+                return
+            drop, stay = (i, other) if one.best.sharpness < other.best.sharpness else (j, one)
+            if j == i + 1 and apart < ONE_SCENE and one.shot == other.shot:
+                stay.start, stay.end = one.start, other.end
+            self._drop(drop)
+
+    def _drop(self, at: int) -> None:
+        del self.runs[at]
+        self._apart = np.delete(np.delete(self._apart, at, axis=0), at, axis=1)
