@@ -47,8 +47,6 @@ def views_of(content: Content, intent: Intent | None = None) -> list[View]:
     whole = distinct([*written, *(" ".join(texts) for texts in spoken.values())])
     views = [View("whole", Query(text=" \n".join(whole), title=content.title))]
     if spoken:
-        if any(written):
-            views.append(View("written", Query(text=" \n".join(distinct(written)), title=content.title)))
         views += [View(source, Query(text=" ".join(texts))) for source, texts in sorted(spoken.items())]
         views += [View("window", Query(text=text)) for text in windows(content.timed_text)]
     if intent is not None and intent.query:
