@@ -32,6 +32,10 @@ def fill_starter(starter: Starter, scratch: Path, model: Path) -> dict[str, Any]
         from llmrec.models.onnx import convert_onnx_encoder
 
         convert_onnx_encoder(taken, model)
+    elif starter.convert == "tfjs":
+        from llmrec.models.tfjs import convert_tfjs_resnet
+
+        convert_tfjs_resnet(taken, model)
     elif starter.convert == "torch":
         from llmrec.models.torch_weights import convert_torch
 

