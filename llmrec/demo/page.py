@@ -77,6 +77,7 @@ def _item(content: Content, match: Match, data: PageData, folder: Path) -> dict[
         {
             "ranked": ranked,
             "product": data.products[ranked.product_id],
+            "meta": _meta(data.products[ranked.product_id]),
             "truth": {2: "exact", 1: "variant"}.get(truth.get(ranked.product_id, 0), ""),
             "summary": data.summaries.get(ranked.product_id) if ranked.rank == 1 else None,
         }
@@ -95,6 +96,11 @@ def _item(content: Content, match: Match, data: PageData, folder: Path) -> dict[
     pictures = [{"time": f.time, "uri": uri} for f in frames if (uri := _data_uri(folder / f.path))]
     intent = data.intents.get(content.id)
     return {"content": content, "products": rows, "frames": pictures, "intent": intent, "note": note}
+
+
+def _meta(product: Product) -> list[str]:
+    price = f"{product.price.amount:.2f} {product.price.currency}".strip() if product.price else ""
+    return [part for part in (product.brand, " › ".join(product.category), price, product.id) if part]
 
 
 def _evenly(items: Sequence[Any], count: int) -> Iterable[Any]:

@@ -211,7 +211,7 @@ def _metrics(matches: list[Match], truth: dict[str, dict[str, int]]) -> tuple[di
         return {}, []
     found = evaluate_matches(matches, exact, metrics=["recall@1", "recall@3", "recall@10", "mrr@10"]).metrics
     tiles = [
-        Tile(f"{name}, the exact product ({_interval(e)}{e.n} contents)", f"{e.value:.2f}")
+        Tile(f"{name}, exact variant ({_interval(e)}n = {e.n})", f"{e.value:.2f}")
         for name, e in found.items()
         if name in ("recall@1", "recall@10")
     ]
@@ -221,7 +221,7 @@ def _metrics(matches: list[Match], truth: dict[str, dict[str, int]]) -> tuple[di
 def _interval(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return ""
-    return f"95%: {estimate.low:.2f} to {estimate.high:.2f}, "
+    return f"95%: {estimate.low:.2f}–{estimate.high:.2f}, "
 
 
 def _once(
