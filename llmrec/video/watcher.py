@@ -5,25 +5,21 @@ Each sense is behind a seam (``ScreenReader``, ``SpeechReader``) and loaded when
 
 from __future__ import annotations
 
-import hashlib
-import io
 import logging
-import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from llmrec.errors import InputError, LlmrecError, MissingExtraError, ModelError, StorageError
 from llmrec.records import Content, ContentKind, Keyframe, TimedText
-from llmrec.storage import atomic_file
 from llmrec.video.choosing import Run, choose
 from llmrec.video.coverage import Coverage
 from llmrec.video.frames import candidates
 from llmrec.video.images import folder_candidates, image_candidate, natural_order, read_image
+from llmrec.video.keyframes import file_name, save_keyframe
 from llmrec.video.screen import RapidReader, ScreenReader, merge_readings
 from llmrec.video.settings import NO_SPEECH, WatchSettings
 from llmrec.video.sidecars import Post, Sidecars, read_sidecars, sidecar_files
@@ -40,12 +36,7 @@ from llmrec.video.source import (
 )
 from llmrec.video.speech import SpeechReader, Transcript, WhisperReader
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
 logger = logging.getLogger(__name__)
-
-JPEG_QUALITY = 88
 
 
 class Watched(msgspec.Struct, frozen=True):
@@ -69,7 +60,8 @@ class Watcher:
 
     Args:
         settings: How to watch.
-        frames_dir: Folder for keyframes, ``frames_dir/ID/000003250.jpg`` (milliseconds); None saves none.
+        frames_dir: Folder for keyframes, ``frames_dir/ID/000003250.jpg`` (milliseconds; without an id
+            ``clip-mp4`` for ``clip.mp4``); None saves none.
         screen_reader: Replaces rapidocr.
         speech_reader: Replaces faster-whisper.
     """
@@ -85,6 +77,7 @@ class Watcher:
         self.settings = settings or WatchSettings()
         self.frames_dir = Path(frames_dir) if frames_dir is not None else None
         self._screen, self._speech = screen_reader, speech_reader
+        self._folders: dict[str, Path] = {}
 
     def prepare(self) -> None:
         """Find the speech model now rather than at the first sound, fetching it if need be.
@@ -154,6 +147,7 @@ class Watcher:
         clock = _Clock()
         is_folder = "://" not in str(path) and Path(path).is_dir()
         path = Path(path) if is_folder else check_file(path, self.settings)
+        folder = self._folder_for(path, id or path.name.replace(".", "-"))
         id = id or (path.name if is_folder else path.stem) or str(path)
         transcript, post, sidecars = Transcript([], ""), Post(), Sidecars(Post(), [], [])
         streams: list[Coverage] = []
@@ -174,7 +168,7 @@ class Watcher:
             reason = "; ".join(stream.problem() or f"{stream.name}: no frames" for stream in streams)
             step = "The file is damaged: fetch or record it again."
             raise InputError(f"{path}: nothing in it can be decoded ({reason})", next_step=step)
-        keyframes, captions = self._look(runs, id, clock)
+        keyframes, captions = self._look(runs, folder, clock)
         timed = [*transcript.pieces, *captions, *sidecars.captions]
         problems = [*filter(None, (stream.problem() for stream in streams)), *sidecars.problems]
         content = Content(
@@ -229,31 +223,29 @@ class Watcher:
             streams.append(Coverage("audio", stream_length(stream)))
             return self._speech.listen(sound_blocks(container, stream, self.settings, streams[-1]))
 
-    def _look(self, runs: list[Run], id: str, clock: _Clock) -> tuple[list[Keyframe], list[TimedText]]:
+    def _look(self, runs: list[Run], folder: Path | None, clock: _Clock) -> tuple[list[Keyframe], list[TimedText]]:
         keyframes, readings = [], []
         if runs and self.settings.screen_text and self._screen is None:
             with clock.part("load ocr"):
                 self._screen = RapidReader(self.settings)
         for run in runs:
             picture = run.best.picture()
-            if self.frames_dir is not None:
+            if folder is not None:
                 with clock.part("save"):
-                    keyframes.append(self._save(picture, run, id))
+                    keyframes.append(save_keyframe(picture, run, folder))
             if self.settings.screen_text and self._screen is not None:
                 with clock.part("screen"):
                     readings.append((round(run.start, 3), round(run.end, 3), self._screen.read(picture)))
         return keyframes, merge_readings(readings)
 
-    def _save(self, picture: Image, run: Run, id: str) -> Keyframe:
-        assert self.frames_dir is not None
-        milliseconds = round(run.best.time * 1000)
-        path = self.frames_dir / file_name(id) / f"{milliseconds:09d}.jpg"
-        packed = io.BytesIO()
-        # full colour resolution: coloured print on coloured packaging is what is to be read
-        picture.save(packed, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-        with atomic_file(path) as file:
-            file.write(packed.getvalue())
-        return Keyframe(milliseconds / 1000, str(path), run.shot)
+    def _folder_for(self, path: Path, name: str) -> Path | None:
+        """The folder for a file's keyframes; of two files of one name the second gets another."""
+        if self.frames_dir is None:
+            return None
+        name, whole = file_name(name), path.absolute()
+        if self._folders.setdefault(name, whole) != whole:
+            name = file_name(f"{name}/{whole}")
+        return self.frames_dir / name
 
 
 def watch(
@@ -266,12 +258,6 @@ def watch(
 ) -> Content:
     """Watch one file; see ``Watcher.examine`` for arguments and errors. For many files hold a ``Watcher``."""
     return Watcher(settings, frames_dir=frames_dir).watch(path, id=id, kind=kind)
-
-
-def file_name(id: str) -> str:
-    """A content's id as the name of a folder; ids that differ give names that differ."""
-    safe = re.sub(r"[^\w.-]+", "_", id).strip("._")[:80]
-    return safe if safe == id else f"{safe}-{hashlib.sha256(id.encode()).hexdigest()[:8]}".lstrip("-")
 
 
 class _Clock:

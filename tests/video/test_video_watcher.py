@@ -12,9 +12,9 @@ import pytest
 from llmrec.errors import InputError
 from llmrec.records import Content, TimedText
 from llmrec.video import Watcher, WatchFailure, WatchSettings, watch
+from llmrec.video.keyframes import file_name
 from llmrec.video.screen import Reading
 from llmrec.video.speech import Transcript
-from llmrec.video.watcher import file_name
 from tests.video.clips import RATE, picture, tone, write_clip
 
 QUIET = WatchSettings(speech="none", screen_text=False)
@@ -65,7 +65,7 @@ def test_a_clip_gives_frames_text_and_speech_in_order_of_time(tmp_path: Path) ->
     assert [frame.shot for frame in content.keyframes] == [0, 1]
     for frame in content.keyframes:
         path = Path(frame.path)
-        assert path.parent == tmp_path / "frames" / file_name("my clip")
+        assert path.parent == tmp_path / "frames" / file_name("my clip-mp4")
         assert path.name == f"{round(frame.time * 1000):09d}.jpg" and path.read_bytes()[:2] == b"\xff\xd8"
 
 
@@ -210,6 +210,17 @@ def test_a_batch_goes_on_after_a_bad_file(tmp_path: Path) -> None:
     bad, watched = Watcher(QUIET).watch_all([tmp_path / "bad.mp4", good])
     assert isinstance(bad, WatchFailure) and "HLS" in bad.message and bad.next_step
     assert isinstance(watched, Content) and watched.id == "good"
+
+
+def test_frames_of_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "box.mp4", [(1, picture(seed=1))])
+    photos = [tmp_path / name for name in ("box.png", "a/box.png", "b/box.png")]
+    for seed, photo in enumerate(photos, 2):
+        photo.parent.mkdir(exist_ok=True)
+        picture(seed=seed).save(photo)
+    watcher = Watcher(QUIET, frames_dir=tmp_path / "frames")
+    saved = {watcher.watch(path).keyframes[0].path for path in [clip, *photos, clip]}
+    assert len(saved) == 4
 
 
 def test_names_of_folders_are_safe_and_apart() -> None:
