@@ -51,7 +51,8 @@ def read_delimiter(text: str) -> str:
 def sniff(sample: Sequence[str], delimiter: str | None = None) -> Dialect:
     """The dialect of a table by its first lines (with their ends); a comma table when nothing speaks for another."""
     candidates = (delimiter,) if delimiter else DELIMITERS
-    quotings = ("quotes", "backslash", "none") if any('"' in line for line in sample) else ("quotes",)
+    text = "".join(sample)
+    quotings = ["quotes"] + ["backslash"] * ('\\"' in text) + ["none"] * ('"' in text)
     best, best_score = Dialect(delimiter or ","), (0, -1.0, -1.0, 0)
     for mark in candidates:
         if delimiter is None and not any(mark in line for line in sample[:1]):
@@ -83,7 +84,12 @@ def _score(dialect: Dialect, sample: Sequence[str]) -> tuple[int, float, float, 
     header = rows[0]
     width = len(header)
     names = len({known(name) for name in header} - {None})
-    agreeing = sum(len(row) == width for row in rows[1:])
+    # "a" with its quotes, read as it stands, speaks for a table that quotes
+    plain = dialect.quoting == "none"
+    agreeing = sum(len(row) == width and not (plain and any(map(_quoted, row))) for row in rows[1:])
     share = agreeing / (len(rows) - 1 + faults) if len(rows) > 1 or faults else 1.0
-    # quoted multi-line rows make fewer rows of the same lines: count lines, so that splitting them does not pay
     return (min(width, 2), round(names * (0.25 + 0.75 * share), 3), round(share, 3), width)
+
+
+def _quoted(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == '"'

@@ -202,8 +202,11 @@ class JsonDocument:
                 if end < len(self._text) or self._ended:
                     break
             except json.JSONDecodeError as error:
-                if self._ended or len(self._text) - self._at > MAX_ELEMENT:
+                if self._ended:
                     raise self._fault(error.msg, error.pos) from error
+                if len(self._text) - self._at > MAX_ELEMENT:
+                    reason = f"{error.msg} (or an element longer than {MAX_ELEMENT >> 20} MiB)"
+                    raise self._fault(reason, error.pos) from error
             except (ValueError, RecursionError) as error:
                 raise self._fault(str(error)) from error
             self._more(len(self._text) - self._at)
@@ -258,9 +261,11 @@ def is_lines(head: str, name: str) -> bool:
     except (ValueError, RecursionError):
         return False
     rest = head[end:].lstrip(_SPACE)
-    return isinstance(value, dict) and (
-        rest.startswith("{") or (not rest and len(head) < BLOCK and bool({known(n) for n in value} & {"id", "title"}))
-    )
+    if rest or not isinstance(value, dict):
+        return rest.startswith("{")
+    # a single object: a product, unless it is the wrapper of products
+    wraps = any(name.lower() in WRAPPERS and isinstance(item, list | dict) for name, item in value.items())
+    return not wraps and any(known(name) == "title" and isinstance(item, str) for name, item in value.items())
 
 
 def repaired(value: Any) -> Any:

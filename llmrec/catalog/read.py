@@ -149,8 +149,9 @@ class Reader:
         if len(plans) < _PLANS:
             plans[names] = plan
         for field, column in plan.chosen:
-            held = file.columns.get(field)
-            file.columns[field] = column if held is None or column in held.split(", ") else f"{held}, {column}"
+            held = file.columns.get(field, "")
+            if column not in held.split(", "):
+                file.columns[field] = f"{held}, {column}" if held else column
         file.unmapped += [column for column in plan.unmapped if column not in file.unmapped][: 500 - len(file.unmapped)]
         return plan
 
