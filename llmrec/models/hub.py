@@ -21,6 +21,7 @@ from typing import Any
 from llmrec.errors import LlmrecError, ModelError, disk_error
 from llmrec.models.cache import make_entry, read_entry
 from llmrec.models.inspect import inspect_folder, refuse_code
+from llmrec.models.quiet import hub_bars
 from llmrec.models.reference import unknown
 from llmrec.models.weights import is_document, weight_files
 
@@ -129,8 +130,9 @@ def _download(name: str, commit: str, names: list[str], *, allow_pickle: bool, a
 
     weights = weight_files(names, shown, allow_pickle=allow_pickle)
     logger.warning("fetching %s from the hub", shown)
-    refuse_code(get([file for file in names if is_document(file)]), shown)
-    return get(weights)
+    with hub_bars():
+        refuse_code(get([file for file in names if is_document(file)]), shown)
+        return get(weights)
 
 
 def _cached_snapshot(name: str, revision: str) -> Path:

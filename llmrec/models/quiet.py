@@ -1,8 +1,9 @@
-"""transformers without its bars and reports, for steps that are no business of the user's."""
+"""Other libraries without their bars and reports, where these are no business of the user's."""
 
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 
@@ -22,3 +23,18 @@ def quiet_transformers() -> Iterator[None]:
         logging.set_verbosity(level)
         if bars:
             logging.enable_progress_bar()
+
+
+@contextmanager
+def hub_bars() -> Iterator[None]:
+    """Progress bars of ``huggingface_hub`` inside the block only when a person is watching stderr."""
+    from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    if sys.stderr.isatty() or are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()

@@ -19,11 +19,12 @@ from llmrec.models import cached, pull, resolve
 def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubStandIn]:
     with HubStandIn() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_PROGRESS_BARS", True)
         yield hub
 
 
-def test_a_model_is_fetched_once_and_pinned_to_its_commit(hub: HubStandIn, bert: Path) -> None:
+def test_a_model_is_fetched_once_and_pinned_to_its_commit(
+    hub: HubStandIn, bert: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     (bert / "pytorch_model.bin").write_bytes(b"never fetched")
     (bert / "modeling.py").write_text("never fetched")
     (bert / "onnx").mkdir()
@@ -38,6 +39,8 @@ def test_a_model_is_fetched_once_and_pinned_to_its_commit(hub: HubStandIn, bert:
     names = sorted(path.relative_to(folder.path).as_posix() for path in folder.path.rglob("*") if path.is_file())
     assert names == ["README.md", "config.json", "model.safetensors"]
     assert (folder.path / "model.safetensors").read_bytes() == (bert / "model.safetensors").read_bytes()
+
+    assert "%" not in capfd.readouterr().err  # no bars when nobody is watching
 
     hub.asked.clear()
     assert resolve("acme/tiny") == folder
