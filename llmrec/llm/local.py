@@ -24,25 +24,13 @@ from llmrec.llm.decode import Prefix, can_decode, decode_batch
 from llmrec.llm.hardware import choose_device, choose_dtype, choose_threads, torch_threads
 from llmrec.llm.hf_decode import hf_decode_batch
 from llmrec.llm.sampling import Chooser
+from llmrec.llm.usage import Usage
 from llmrec.records import Completion, Conversation, GenerationSettings
 
 logger = logging.getLogger(__name__)
 
 #: Ends of a turn that models of the usual families write; those that a tokenizer has are ends for its model.
 TURN_ENDS = ("<|im_end|>", "<|eot_id|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "</s>")
-
-
-class Usage(msgspec.Struct):
-    """What a generator has done since it was loaded."""
-
-    conversations: int = 0
-    prompt_tokens: int = 0
-    new_tokens: int = 0
-    #: Conversations whose prompt was cut to fit.
-    truncated: int = 0
-    #: Loops that were broken (see ``loops.py``).
-    loops: int = 0
-    seconds: float = 0.0
 
 
 class TransformersGenerator:
@@ -161,12 +149,7 @@ class TransformersGenerator:
         if cut:
             tokens = sum(c.truncated_prompt_tokens for c in cut)
             logger.warning("%d of %d prompts were cut to fit the model, by %d tokens", len(cut), len(done), tokens)
-        use = self.usage
-        use.conversations += len(done)
-        use.prompt_tokens += sum(c.prompt_tokens for c in done)
-        use.new_tokens += sum(c.new_tokens for c in done)
-        use.truncated += len(cut)
-        use.seconds += seconds
+        self.usage.add(done, seconds)
 
 
 def load_local(

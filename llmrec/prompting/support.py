@@ -17,7 +17,7 @@ from llmrec.prompting.spans import claims, find_literal, find_words, forms, word
 from llmrec.records import Content, EvidenceSource, IntentSupport, Product, Support
 
 #: Share of a claim's words that must stand in the source: of a name or value, of a highlight or sentence.
-STRICT, LOOSE = 0.99, 0.6
+STRICT, LOOSE = 0.99, 0.75
 #: Words between a bare number and the name that it is a value of.
 NEAR = 4
 _CLAUSE = re.compile(r"\s*(?:[;；]|,\s|[，、]|(?<=[.!?])\s)\s*")

@@ -1,0 +1,192 @@
+"""A language model behind any OpenAI-compatible server: vLLM, llama.cpp, Ollama, LM Studio, a hosted one.
+
+::
+
+    generator = load_generator("openai:Qwen/Qwen3-8B@http://localhost:8000/v1")
+
+Each conversation is one ``POST /chat/completions``; several run at once, answers keep the order of the questions.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+from llmrec.errors import GenerationError, InputError
+from llmrec.llm.usage import Usage
+from llmrec.records import Completion, Conversation, GenerationSettings
+
+if TYPE_CHECKING:
+    import httpx
+
+logger = logging.getLogger(__name__)
+
+#: Answers after which the same question may be asked again.
+RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+#: Longest wait that a server may ask for, in seconds.
+LONGEST_WAIT = 60.0
+
+
+class OpenAIGenerator:
+    """Asks a server; a question that fails is asked again, after waiting as long as the server says.
+
+    Args:
+        model: The model's name on the server.
+        base_url: The server's address, up to ``/v1``.
+        api_key_env: Environment variable that holds the key; without it no key is sent.
+        seed: Seed of sampling, added to the settings' own.
+        concurrency: Most questions that are open at once.
+        timeout: Seconds until an answer is given up.
+        retries: How often a question is asked again.
+        backoff: Seconds before the first retry; doubled each time, with some chance in it.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        base_url: str,
+        *,
+        api_key_env: str = "OPENAI_API_KEY",
+        seed: int = 0,
+        concurrency: int = 8,
+        timeout: float = 120.0,
+        retries: int = 5,
+        backoff: float = 0.5,
+    ) -> None:
+        import httpx
+
+        url = base_url.rstrip("/")
+        if not url.startswith(("http://", "https://")):
+            step = "Give an address such as http://localhost:8000/v1."
+            raise InputError(f"{base_url!r}: not the address of a server", next_step=step)
+        self.model, self.url = model, f"{url}/chat/completions"
+        self.reference = self.digest = f"openai:{model}@{_without_login(url)}"
+        self.adapter: str | None = None
+        self.seed, self.concurrency = seed, concurrency
+        self.retries, self.backoff, self._api_key_env = retries, backoff, api_key_env
+        self.usage = Usage()
+        key = os.environ.get(api_key_env, "").strip()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Limits(max_connections=concurrency)
+        self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(timeout, connect=10.0), limits=limits)
+        self._stop = threading.Event()
+
+    def generate(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Completion]:
+        """Answer each conversation; the answers come in input order.
+
+        A trailing assistant message (the beginning of the answer) is not sent: few servers continue it.
+
+        Raises:
+            GenerationError: The server kept failing, or answered something else; names its address and status.
+        """
+        started = time.perf_counter()
+        self._stop.clear()
+        with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
+            futures = [pool.submit(self._ask, conversation, settings) for conversation in conversations]
+            try:
+                wait(futures, return_when=FIRST_EXCEPTION)
+                failed = next((f for f in futures if f.done() and not f.cancelled() and f.exception()), None)
+                if failed is not None:
+                    failed.result()
+            finally:
+                # on an error or Ctrl-C: ask nothing more, wait no longer
+                self._stop.set()
+                for future in futures:
+                    future.cancel()
+        done = [future.result() for future in futures]
+        self.usage.add(done, time.perf_counter() - started)
+        return done
+
+    def _ask(self, conversation: Conversation, settings: GenerationSettings) -> Completion:
+        import httpx
+
+        turns = conversation[:-1] if conversation and conversation[-1].role == "assistant" else conversation
+        body: dict[str, Any] = {
+            "model": self.model,
+            "messages": [{"role": m.role, "content": m.content} for m in turns],
+            "max_tokens": settings.max_new_tokens,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "seed": settings.seed + self.seed,
+        }
+        if settings.stop:
+            body["stop"] = list(settings.stop[:4])  # the most that servers take
+        reason = ""
+        for attempt in range(self.retries + 1):
+            wanted = 0.0
+            try:
+                answer = self._client.post(self.url, json=body)
+            except httpx.TransportError as error:
+                reason = f"{type(error).__name__}: {error}".rstrip(": ")
+            else:
+                if answer.status_code == 200:
+                    return self._completion(answer, settings)
+                reason = f"status {answer.status_code}{_said(answer)}"
+                if answer.status_code not in RETRIED:
+                    raise GenerationError(f"{self.url}: {reason}", next_step=self._remedy(answer.status_code))
+                wanted = _retry_after(answer)
+            if attempt < self.retries:
+                pause = min(max(wanted, self.backoff * 2**attempt * random.uniform(0.5, 1.0)), LONGEST_WAIT)
+                logger.info("%s: %s; again in %.1f s", self.url, reason, pause)
+                if self._stop.wait(pause):
+                    break
+        step = "See that the server is up and its address right, then run again."
+        raise GenerationError(f"{self.url}: {reason} ({self.retries + 1} attempts)", next_step=step)
+
+    def _completion(self, answer: httpx.Response, settings: GenerationSettings) -> Completion:
+        try:
+            body = answer.json()
+            choice = body["choices"][0]
+            text = choice["message"].get("content") or ""
+            usage = body.get("usage") or {}
+            prompt_tokens, new_tokens = int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0))
+            if not isinstance(text, str):
+                raise TypeError("content is not a text")
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+            step = "Give the address of an OpenAI-compatible server, up to /v1."
+            raise GenerationError(f"{self.url}: not a chat completion ({error})", next_step=step) from error
+        # servers that take fewer stop strings, or none
+        places = [place for stop in settings.stop if (place := text.find(stop)) >= 0]
+        finish = "length" if choice.get("finish_reason") == "length" and not places else "stop"
+        return Completion(text[: min(places)] if places else text, finish, prompt_tokens, new_tokens)  # type: ignore[arg-type]
+
+    def _remedy(self, status: int) -> str:
+        if status in (401, 403):
+            return f"Set the environment variable {self._api_key_env} to a key that this server takes."
+        if status == 404:
+            return f"See that the address ends in /v1 and that the server has a model named {self.model!r}."
+        return "See what the server says; a prompt may be too long for its model."
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    """Seconds that the server asks to wait, as a number or a date; 0 when it asks for nothing."""
+    from datetime import UTC, datetime
+
+    value = answer.headers.get("retry-after", "").strip()
+    try:
+        return max(float(value), 0.0)
+    except ValueError:
+        pass
+    try:
+        return max((parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds(), 0.0)
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _said(answer: httpx.Response) -> str:
+    text = " ".join(answer.text[:400].split())
+    return f": {text[:200]}" if text else ""
+
+
+def _without_login(url: str) -> str:
+    """The address without a user name and password that may stand in it."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"

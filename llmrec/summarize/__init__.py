@@ -1,0 +1,16 @@
+"""Products to grounded summaries, contents to shopping intents, by any language model.
+
+::
+
+    from llmrec.llm import load_generator
+    from llmrec.summarize import Summarizer
+    summarizer = Summarizer(load_generator("starter:smollm2-135m"))
+    for summary in summarizer.summarize(products):
+        print(summary.headline, summary.highlights, summary.problems)
+"""
+
+from llmrec.summarize.checkpoint import Checkpoint, checkpoint_path
+from llmrec.summarize.report import Report
+from llmrec.summarize.writers import IntentWriter, Summarizer, summary_text
+
+__all__ = ["Checkpoint", "IntentWriter", "Report", "Summarizer", "checkpoint_path", "summary_text"]
