@@ -42,9 +42,9 @@ class Coverage:
 
     def problem(self) -> str:
         """One line for a person, empty if all was read."""
-        if self.lost == 0 and not self.stopped:
-            return ""
-        share = f"{self.lost:.0%}" if self.lost >= 0.01 or not self.lost else "under 1%"
+        if self.lost == 0:
+            return f"{self.name}: {self.stopped}" if self.stopped else ""
+        share = f"{self.lost:.0%}" if self.lost >= 0.01 else "under 1%"
         upto = f" (up to {self.reached:.1f} of {self.expected:.1f} s)" if self.expected else ""
         reason = f": {self.stopped}" if self.stopped else ""
         return f"{self.name}: {share} could not be read{upto}{reason}"

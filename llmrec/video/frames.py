@@ -122,6 +122,9 @@ def _decoded(container: InputContainer, stream: VideoStream, coverage: Coverage)
         except av.error.FFmpegError as error:
             coverage.stopped = error.strerror or str(error)
             return
+        except IndexError:  # PyAV meets a stream that the start of the file did not announce
+            coverage.stopped = "its streams change on the way"
+            return
         coverage.packets += packet.size > 0
         if packet.pts is not None and packet.size and not packet.is_corrupt:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - start_of(container)

@@ -96,6 +96,9 @@ def _decoded(
         except av.error.FFmpegError as error:
             coverage.stopped = error.strerror or str(error)
             return
+        except IndexError:  # PyAV meets a stream that the start of the file did not announce
+            coverage.stopped = "its streams change on the way"
+            return
         coverage.packets += packet.size > 0
         try:
             frames = packet.decode()

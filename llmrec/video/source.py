@@ -141,6 +141,15 @@ def length_of(container: InputContainer) -> float:
     return max(0.0, (container.duration or 0) / 1e6)
 
 
+def is_cut_gif(path: Path, container: InputContainer) -> bool:
+    """Whether a GIF lacks its last byte: the format declares no length by which a cut one could be told."""
+    if container.format.name != "gif":
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 64))
+        return not file.read().rstrip(b"\0").endswith(b";")
+
+
 def stream_length(stream: Stream) -> float:
     """Declared duration of one stream in seconds, 0 if the file does not say."""
     return max(0.0, float((stream.duration or 0) * (stream.time_base or 0)))
@@ -151,7 +160,7 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     import av
 
     cover = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    streams = [s for s in container.streams.video if s.codec_context is not None and not s.disposition & cover]
     best = container.streams.best("video")
     return next((stream for stream in streams if best is not None and stream.index == best.index), None) or next(
         iter(streams), None
@@ -161,4 +170,5 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 def audio_stream(container: InputContainer) -> AudioStream | None:
     """The main sound track."""
     best = container.streams.best("audio")
-    return next((stream for stream in container.streams.audio if best is not None and stream.index == best.index), None)
+    streams = [s for s in container.streams.audio if s.codec_context is not None]
+    return next((s for s in streams if best is not None and s.index == best.index), None) or next(iter(streams), None)

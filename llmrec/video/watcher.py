@@ -28,6 +28,7 @@ from llmrec.video.source import (
     IMAGE_ENDINGS,
     audio_stream,
     check_file,
+    is_cut_gif,
     length_of,
     media_type,
     open_container,
@@ -199,6 +200,8 @@ class Watcher:
                     raise InputError(f"{path}: has neither pictures nor sound", next_step=step)
                 return [], post
             streams.append(Coverage("video", stream_length(stream) or length))
+            if is_cut_gif(path, container):
+                streams[-1].stopped = "the file ends in the middle; how much is missing cannot be told"
             frames = candidates(container, stream, self.settings, streams[-1])
             try:
                 return choose(frames, self.settings.budget(length)), post

@@ -12,6 +12,7 @@ import pytest
 from llmrec.errors import InputError
 from llmrec.records import Content, TimedText
 from llmrec.video import Watcher, WatchFailure, WatchSettings, watch
+from llmrec.video.coverage import Coverage
 from llmrec.video.keyframes import file_name
 from llmrec.video.screen import Reading
 from llmrec.video.speech import Transcript
@@ -152,6 +153,13 @@ def test_the_tail_of_a_cut_file_is_reported(tmp_path: Path, caplog: pytest.LogCa
     assert problem in caplog.text
 
 
+def test_a_cut_gif_is_reported(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.gif", [(1, picture(seed=seed)) for seed in (1, 2)], codec="gif")
+    assert Watcher(QUIET).examine(clip).problems == ()
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    assert "ends in the middle" in Watcher(QUIET).examine(clip).problems[0]
+
+
 def test_damage_in_the_middle_is_reported(tmp_path: Path) -> None:
     scenes = [(1, picture(seed=seed)) for seed in range(1, 11)]
     clip = write_clip(tmp_path / "a.mp4", scenes, gap=10)
@@ -221,6 +229,15 @@ def test_frames_of_files_of_one_name_do_not_meet(tmp_path: Path) -> None:
     watcher = Watcher(QUIET, frames_dir=tmp_path / "frames")
     saved = {watcher.watch(path).keyframes[0].path for path in [clip, *photos, clip]}
     assert len(saved) == 4
+
+
+def test_shares_that_could_not_be_read() -> None:
+    assert Coverage("video", expected=10.0, reached=9.6).problem() == ""
+    assert Coverage("video", 10.0, 6.0).problem() == "video: 40% could not be read (up to 6.0 of 10.0 s)"
+    # 40% are missing, and of the 60% that are there a tenth is bad
+    assert Coverage("audio", 10.0, 6.0, packets=50, bad=5).lost == pytest.approx(0.46)
+    assert Coverage("video", packets=400, bad=1).problem() == "video: under 1% could not be read"
+    assert Coverage("video", stopped="longer than 9 s").problem() == "video: longer than 9 s"
 
 
 def test_names_of_folders_are_safe_and_apart() -> None:
