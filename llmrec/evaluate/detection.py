@@ -84,7 +84,7 @@ def best_threshold(truth: Bools, scores: Floats) -> float:
     order, starts = _groups(scores)
     distinct = scores[order][starts]
     best = int(np.argmax(f1))
-    return float((distinct[best] + distinct[min(best + 1, len(distinct) - 1)]) / 2)
+    return float(distinct[best] / 2 + distinct[min(best + 1, len(distinct) - 1)] / 2)
 
 
 def thinned(points: list[tuple[float, float]], most: int = 200) -> tuple[tuple[float, float], ...]:

@@ -35,11 +35,11 @@ def default_metrics(ks: Sequence[int] = (1, 5, 10)) -> list[Metric]:
 
 
 def evaluate_matches(
-    run: Run | Sequence[Match],
+    run: Run | Iterable[Match],
     qrels: Qrels,
     *,
     metrics: Sequence[str | Metric] | None = None,
-    baseline: Run | Sequence[Match] | None = None,
+    baseline: Run | Iterable[Match] | None = None,
     contents: Iterable[Content] = (),
     catalog: Iterable[Product] = (),
     misses: int = 25,
@@ -74,8 +74,9 @@ def evaluate_matches(
     if not queries:
         step = "Give at least one content with a product of relevance 1 or more."
         raise InputError("qrels: no content has a relevant product", next_step=step)
-    records = {} if isinstance(run, Mapping) else {match.content_id: match for match in run}
-    ranking = run if isinstance(run, Mapping) else run_from_matches(run)
+    given = [] if isinstance(run, Mapping) else list(run)
+    ranking = run if isinstance(run, Mapping) else run_from_matches(given)
+    records = {match.content_id: match for match in given}
     other = baseline if baseline is None or isinstance(baseline, Mapping) else run_from_matches(baseline)
 
     depth = max((len(products) for products in ranking.values()), default=0)

@@ -97,14 +97,14 @@ def _miss(
     else:
         return None
     places = {product_id: place for place, (product_id, _) in enumerate(products, start=1)}
-    scores = dict(products)
+    scores = {product_id: float(score) for product_id, score in products}
     by_id = {product.product_id: product for product in record.products} if record else {}
 
     def judged(product_id: str) -> JudgedProduct:
         known: RankedProduct | None = by_id.get(product_id)
         return JudgedProduct(
             product_id,
-            grade=grades.get(product_id, 0),
+            grade=int(grades.get(product_id, 0)),
             rank=places.get(product_id),
             score=scores.get(product_id),
             probability=known.probability if known else None,

@@ -145,15 +145,21 @@ def _columns(source: str | Path, number: int, header: list[str]) -> tuple[int, i
     def place(known: tuple[str, ...]) -> int | None:
         return next((names.index(name) for name in known if name in names), None)
 
-    content, product = place(_CONTENT), place(_PRODUCT)
-    if content is not None and product is not None:
-        return content, product, place(_GRADE)
     if len(header) < 2:
         raise fault(source, number, "one column only", _STEP)
-    # a header such as idAbt,idBuy
-    if all(_ID_LIKE.fullmatch(cell) for cell in header[:2]):
-        return 0, 1, place(_GRADE)
-    return None
+    content, product, grade = place(_CONTENT), place(_PRODUCT), place(_GRADE)
+    if content is None and product is None:
+        # a header such as idAbt,idBuy
+        return (0, 1, grade) if all(_ID_LIKE.fullmatch(cell) for cell in header[:2]) else None
+    left = [i for i in range(len(header)) if i not in (content, product, grade)]
+    if content is None or product is None:
+        # one name is known and the other is the shop's own: it can only be the column that is left
+        if len(left) != 1:
+            missing = "content_id" if content is None else "product_id"
+            raise fault(source, number, f"no {missing} among {header}", "Name the columns content_id and product_id.")
+        content, product = (left[0], product) if content is None else (content, left[0])
+    assert content is not None and product is not None
+    return content, product, grade
 
 
 def _json_entries(source: str | Path, lines: Lines) -> Iterator[Entry]:

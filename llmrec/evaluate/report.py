@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import io
 import logging
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def read_evaluation(source: str | Path) -> Evaluation:
         InputError: Missing, or not such a result.
     """
     try:
-        raw = Path(source).read_bytes()
+        raw = sys.stdin.buffer.read() if str(source) == "-" else Path(source).read_bytes()
     except OSError as error:
         raise InputError(f"{source}: {error.strerror}", next_step="Check the path and its permissions.") from error
     try:

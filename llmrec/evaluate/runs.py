@@ -56,8 +56,20 @@ def read_matches(source: str | Path) -> list[Match]:
 
 
 def run_from_matches(matches: Iterable[Match]) -> dict[str, dict[str, float]]:
-    """Content id to product id to score."""
-    return {match.content_id: {p.product_id: p.score for p in match.products} for match in matches}
+    """Content id to product id to score.
+
+    Raises:
+        InputError: A content, or a product of one content, stands twice.
+    """
+    run: dict[str, dict[str, float]] = {}
+    for match in matches:
+        products = {product.product_id: product.score for product in match.products}
+        if match.content_id in run or len(products) < len(match.products):
+            what = "the content" if match.content_id in run else "a product"
+            step = "Give one match for each content, each product once."
+            raise InputError(f"matches, content {match.content_id!r}: {what} stands twice", next_step=step)
+        run[match.content_id] = products
+    return run
 
 
 def write_run(target: str | Path, run: Run, *, tag: str = "llmrec", untie: bool = False) -> int:

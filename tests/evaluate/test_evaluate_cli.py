@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,14 @@ def test_wrong_calls_leave_with_2_and_nothing_written(folder: Path, arguments: l
     assert done.exit_code == 2
     assert message in done.stderr and "next:" in done.stderr
     assert done.stdout == "" and sorted(folder.iterdir()) == before
+
+
+def test_full_disk_leaves_nothing(folder: Path, tiny_disk: Callable[[str], Path]) -> None:
+    disk = tiny_disk("8k")
+    page = str(disk / "page.html")
+    done = call(folder, "matches", "m.jsonl", "--qrels", "q.txt", "--report", page)
+    assert done.exit_code == 2 and "no space left" in done.stderr and done.stdout == ""
+    assert list(disk.iterdir()) == []
 
 
 def test_no_torch_and_no_matplotlib_without_a_report(folder: Path) -> None:

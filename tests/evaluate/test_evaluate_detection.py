@@ -39,7 +39,7 @@ def test_scores_by_hand() -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 3)), min_size=2, max_size=30))
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 def test_as_scikit_learn(rows: list[tuple[bool, int, int]]) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     truth, scores, weights = (np.array(column) for column in zip(*rows, strict=True))
@@ -67,3 +67,4 @@ def test_best_threshold() -> None:
     truth, scores = np.array([True, False, True, False]), np.array([0.8, 0.7, 0.6, 0.3])
     assert best_threshold(truth, scores) == pytest.approx(0.45)
     assert best_threshold(np.array([False, True]), np.array([0.2, 0.2])) == 0.2
+    assert best_threshold(np.array([True, False]), np.array([1.7e308, 1.5e308])) == pytest.approx(1.6e308)

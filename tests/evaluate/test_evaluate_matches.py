@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 
 import msgspec
+import numpy as np
 import pytest
 
 from llmrec.errors import InputError
@@ -185,3 +186,16 @@ def test_result_survives_json() -> None:
     raw = msgspec.json.encode(result)
     assert raw.startswith(b'{"kind":"matches"')
     assert msgspec.json.decode(raw, type=MatchEvaluation) == result
+
+
+def test_matches_given_as_a_stream_and_numpy_numbers() -> None:
+    assert evaluate_matches(iter(MATCHES), QRELS) == evaluate_matches(MATCHES, QRELS)
+    run = {"a": [("p9", np.float32(2.5)), ("p1", np.float32(1.5))]}
+    result = evaluate_matches(run, {"a": {"p1": np.int64(1)}})
+    assert b'"score":2.5' in msgspec.json.encode(result)
+
+
+@pytest.mark.parametrize("twice", [[match("a", "p1"), match("a", "p2")], [match("a", "p1", "p1")]])
+def test_matches_that_repeat_themselves_are_refused(twice: list[Match]) -> None:
+    with pytest.raises(InputError, match="stands twice"):
+        evaluate_matches(twice, QRELS)

@@ -28,6 +28,7 @@ EXPECTED = {"206": {"216": 1}, "60": {"46": 1}}
         ("q.csv", "206,216\n60,46\n"),
         ("q.csv", "\ufeffidAbt,idBuy\r\n206,216\r\n60,46\r\n"),
         ("q.csv", 'product_id;content_id;relevance\n"216";"206";1\n46;60;1\n'),
+        ("q.csv", "asin,content_id,label\n216,206,1\n46,60,1\n"),
         ("q.tsv", "query-id\tcorpus-id\tscore\n206\t216\t1\n60\t46\t1\n"),  # BEIR
         ("q.jsonl", '{"content_id": 206, "product_id": "216"}\n{"content_id": "60", "product_ids": ["46"]}\n'),
         ("q.jsonl", '{"query_id": "206", "relevant": {"216": 1}}\n{"qid": "60", "docid": "46", "label": true}\n'),
@@ -66,6 +67,7 @@ def test_grades_and_contents_without_a_product(tmp_path: Path, name: str, text: 
         ("q.csv", "content_id,product_id,relevance\na,p,0.5\n", "line 2: the grade '0.5'"),
         ("q.csv", "content_id,product_id\n,p\n", "line 2: the content id is empty"),
         ("q.csv", "content_id,product_id\n", "holds no qrels"),
+        ("q.csv", "content_id,asin,sku\na,p,s\n", "line 1: no product_id"),
         ("q.jsonl", '{"content_id": "a"}', "line 1: has no product_id"),
         ("q.jsonl", '{"product_id": "a"}', "line 1: has no content_id"),
         ("q.jsonl", '{"content_id": "a", "product_id": 1.5}', "line 1: 1.5 is not an id"),
