@@ -22,6 +22,7 @@ from llmrec.records import Price, Product
 
 _TITLE_FROM_DESCRIPTION = 80
 _CACHED = 50_000
+_ONE_LINE = re.compile(r"[<&\r\n]").search
 _ONE_ADDRESS = re.compile(r"https?://[^\s,;|]+")
 
 
@@ -47,55 +48,61 @@ class Builder:
         """The product of each row, None for those that were rejected."""
         cells: list[Sequence[Any]] = list(zip(*batch.rows, strict=True))
         count = len(batch.rows)
+        blank = [""] * count
 
         def texts(place: int) -> list[str]:
-            return _lines(cells[place]) if place >= 0 else [""] * count
+            return _lines(cells[place]) if place >= 0 else blank
 
         ids, titles = texts(plan.id), texts(plan.title)
-        descriptions = _blocks(cells[plan.description]) if plan.description >= 0 else [""] * count
+        descriptions = _blocks(cells[plan.description]) if plan.description >= 0 else blank
         extras = self._extras(plan, cells, count)
         languages = texts(plan.language)
         if self._language:
             languages = [language or self._language for language in languages]
         columns = (
-            _lines(_names(cells[plan.brand])) if plan.brand >= 0 else [""] * count,
+            ids,
+            titles,
+            descriptions,
+            _lines(_names(cells[plan.brand])) if plan.brand >= 0 else blank,
             self._categories(plan, cells, count, extras),
             self._attributes(plan, cells, count, extras),
             self._amounts(file, plan, batch, cells, count),
             self._images(plan, cells, count),
-            [text_of(cell).strip() for cell in cells[plan.url]] if plan.url >= 0 else [""] * count,
+            [text_of(cell).strip() for cell in cells[plan.url]] if plan.url >= 0 else blank,
             languages,
             extras,
         )
         built: list[Product | None] = []
-        for i, rest in enumerate(zip(*columns, strict=True)):
-            id, title = ids[i], titles[i]
-            if not id or not title:
-                id, title = self._completed(file, plan, batch, i, id, title, descriptions[i])
-            built.append(Product(id, title, descriptions[i], *rest) if id else None)
-            if id:
-                self._before = (file, id)
+        for fields in zip(*columns, strict=True):
+            if fields[0] and fields[1]:
+                built.append(Product(*fields))
+                continue
+            id, title = self._completed(file, plan, batch, built, fields)
+            built.append(Product(id, title, *fields[2:]) if id else None)
+        self._before = (file, next((product.id for product in reversed(built) if product), self._before[1]))
         return built
 
     def _completed(
-        self, file: str, plan: Plan, batch: Batch, i: int, id: str, title: str, description: str
+        self, file: str, plan: Plan, batch: Batch, built: list[Product | None], fields: tuple[Any, ...]
     ) -> tuple[str, str]:
-        """Id and title of a row that lacks one of them; an empty id when the row is rejected."""
+        """Id and title of the row after those built, which lacks one of them; an empty id when the row is rejected."""
+        i, id, title, description = len(built), *fields[:3]
         row, number, line = batch.rows[i], batch.numbers[i], batch.lines[i]
         raw = dict(zip(plan.columns, row, strict=True))
+
+        def rejected(field: str, reason: str, detail: str) -> tuple[str, str]:
+            self._log.add(file, number, line, field, reason, detail, raw)
+            return "", ""
+
         if all(empty(cell) for cell in row):
-            self._log.add(file, number, line, "", "empty_row", "every value is empty", raw)
-            return "", ""
+            return rejected("", "empty_row", "every value is empty")
         if not id and not self._id_from_row:
-            self._log.add(file, number, line, "id", "missing_id", "no product id", raw)
-            return "", ""
-        if not title and not description and (file, id) == self._before:
-            detail = "another row (variant, image) of the product before it"
-            self._log.add(file, number, line, "title", "continued_row", detail, raw)
-            return "", ""
+            return rejected("id", "missing_id", "no product id")
         if not title and not description:
-            self._log.add(file, number, line, "title", "missing_title", "no title and no description", raw)
-            return "", ""
+            before = next(((file, product.id) for product in reversed(built) if product), self._before)
+            if (file, id) == before:
+                return rejected("title", "continued_row", "another row (variant, image) of the product before it")
+            return rejected("title", "missing_title", "no title and no description")
         if not title:
             title = _start_of(description)
             detail = "no title: the start of the description is taken"
@@ -114,7 +121,7 @@ class Builder:
             codes = _lines(cells[plan.currency])
         if plan.header_currency:
             codes = [code or plan.header_currency for code in codes]
-        found = [self._prices.parse(value, code) for value, code in zip(values, codes, strict=True)]
+        found = list(map(self._prices.parse, values, codes))
         for i, (price, fault) in enumerate(found):
             if fault:
                 reason = "price_repaired" if price else "bad_price"
@@ -192,7 +199,7 @@ def _names(cells: Sequence[Any]) -> Sequence[Any]:
 
 def _lines(cells: Sequence[Any]) -> list[str]:
     """Cells as clean text on one line, nulls empty."""
-    if not all(type(cell) is str for cell in cells):
+    if set(map(type, cells)) != {str}:
         cells = [text_of(cell) for cell in cells]
     found = [" ".join(c.split()) if "<" not in c and "&" not in c else clean_line(c) for c in cells]
     return found if NULLS.isdisjoint(found) else ["" if text in NULLS else text for text in found]
@@ -200,9 +207,9 @@ def _lines(cells: Sequence[Any]) -> list[str]:
 
 def _blocks(cells: Sequence[Any]) -> list[str]:
     """Cells as clean text of several lines, nulls empty."""
-    if not all(type(cell) is str for cell in cells):
+    if set(map(type, cells)) != {str}:
         cells = [text_of(cell) for cell in cells]
-    found = [clean_block(cell) for cell in cells]
+    found = [" ".join(c.split()) if _ONE_LINE(c) is None else clean_block(c) for c in cells]
     return found if NULLS.isdisjoint(found) else ["" if text in NULLS else text for text in found]
 
 

@@ -24,6 +24,7 @@ from llmrec.records import Product
 
 #: What happens to a second product with an id that was met before.
 Duplicates = Literal["first", "last", "error", "rename"]
+#: A row's place is one number: the file's index, then the row's number in this many bits.
 _ROWS = 40
 
 
@@ -108,28 +109,20 @@ class Catalog:
         report = self.report = ImportReport(files=[], ignored=self._reader.ignored)
         seen: dict[str, int] = {}
         try:
-            for file, row, line, product in self._reader.products(self._new_builder(log), log, report):
-                at = file << _ROWS | row
-                id = product.id
-                if last is not None:
-                    if last[id] != at:
-                        self._duplicate(log, file, row, line, product, last[id], "a later row is kept:")
+            for file, batch, products in self._reader.products(self._new_builder(log), log, report):
+                base = file << _ROWS
+                for row, line, product in zip(batch.numbers, batch.lines, products, strict=True):
+                    if product is None:
                         continue
-                elif (first := seen.setdefault(id, at)) != at:
-                    if self._duplicates == "error":
-                        before = self._where(first >> _ROWS, first)
-                        where = f"{self._where(file, row)}: id {id!r} was given before, in {before}"
-                        step = "Correct the ids, or choose --duplicates first, last or rename."
-                        raise InputError(where, next_step=step)
-                    if self._duplicates == "first":
-                        self._duplicate(log, file, row, line, product, first, "the same id as")
-                        continue
-                    product = _renamed(product, seen, at)
-                    report.renamed += 1
-                    detail = f"the same id as {self._where(first >> _ROWS, first)}: kept as {product.id!r}"
-                    log.add(self._name(file), row, line, "id", "duplicate_renamed", detail, id, kept=True)
-                report.kept += 1
-                yield product
+                    at = base | row
+                    other = seen.setdefault(product.id, at) if last is None else last[product.id]
+                    if other != at:
+                        kept = self._duplicate(log, report, seen, product, (at, line, other))
+                        if kept is None:
+                            continue
+                        product = kept
+                    report.kept += 1
+                    yield product
         finally:
             log.flush()
             report.rejected, report.warnings = dict(log.rejected), dict(log.warned)
@@ -139,24 +132,42 @@ class Catalog:
             raise self._nothing(report)
 
     def _last(self) -> dict[str, int]:
+        """The place of the last product of each id."""
         log = RejectLog()
-        report = ImportReport(files=[])
-        return {
-            p.id: file << _ROWS | row for file, row, _, p in self._reader.products(self._new_builder(log), log, report)
-        }
+        found = self._reader.products(self._new_builder(log), log, ImportReport(files=[]))
+        rows = ((file << _ROWS | row, p) for file, batch, ps in found for row, p in zip(batch.numbers, ps, strict=True))
+        return {product.id: at for at, product in rows if product is not None}
 
     def _duplicate(
-        self, log: RejectLog, file: int, row: int, line: int | None, product: Product, other: int, detail: str
-    ) -> None:
-        raw = {"id": product.id, "title": product.title}
-        text = f"{detail} {self._where(other >> _ROWS, other)}"
-        log.add(self._name(file), row, line, "id", "duplicate_id", text, raw)
+        self,
+        log: RejectLog,
+        report: ImportReport,
+        seen: dict[str, int],
+        product: Product,
+        at: tuple[int, int | None, int],
+    ) -> Product | None:
+        """What becomes of a product at ``at`` (place, line) whose id is kept at another place."""
+        place, line, other = at
+        file, row = self._name(place), place & ((1 << _ROWS) - 1)
+        if self._duplicates == "error":
+            step = "Correct the ids, or choose --duplicates first, last or rename."
+            message = f"{self._where(place)}: id {product.id!r} was given before, in {self._where(other)}"
+            raise InputError(message, next_step=step)
+        if self._duplicates == "rename":
+            renamed = _renamed(product, seen, place)
+            report.renamed += 1
+            detail = f"the same id as {self._where(other)}: kept as {renamed.id!r}"
+            log.add(file, row, line, "id", "duplicate_renamed", detail, product.id, kept=True)
+            return renamed
+        detail = f"the same id as {self._where(other)}, which is kept"
+        log.add(file, row, line, "id", "duplicate_id", detail, {"id": product.id, "title": product.title})
+        return None
 
-    def _name(self, file: int) -> str:
-        return self._reader.sources[file].shown
+    def _name(self, place: int) -> str:
+        return self._reader.sources[place >> _ROWS].shown
 
-    def _where(self, file: int, row: int) -> str:
-        return f"{self._name(file)}, row {row & ((1 << _ROWS) - 1)}"
+    def _where(self, place: int) -> str:
+        return f"{self._name(place)}, row {place & ((1 << _ROWS) - 1)}"
 
     def _nothing(self, report: ImportReport) -> NothingKeptError:
         names = ", ".join(source.shown for source in self._reader.sources[:5])

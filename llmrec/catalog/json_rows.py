@@ -18,7 +18,7 @@ import msgspec
 
 from llmrec.catalog.batches import OBJECTS, OWN, Row
 from llmrec.catalog.columns import known
-from llmrec.catalog.decoding import BLOCK, Decoder
+from llmrec.catalog.decoding import Decoder
 from llmrec.catalog.names import WRAPPERS
 from llmrec.catalog.rejects import RejectLog
 from llmrec.catalog.text import has_markup

@@ -13,6 +13,7 @@ import math
 import re
 from typing import Any
 
+from llmrec.catalog.names import CURRENCIES
 from llmrec.catalog.text import NULLS
 from llmrec.errors import InputError
 from llmrec.records import Price
@@ -32,6 +33,7 @@ _SIGNS = {
     "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "HK$": "HKD", "NT$": "TWD", "S$": "SGD", "NZ$": "NZD", "MX$": "MXN",
     "RM": "MYR", "Rp": "IDR", "Rs": "INR", "Rs.": "INR", "د.إ": "AED", "Fr.": "CHF", "SFr.": "CHF", "TL": "TRY",
 }  # fmt: skip
+_CODES = {code: code for code in map(str.upper, CURRENCIES)}
 _CACHED = 100_000
 
 
@@ -77,7 +79,7 @@ class Prices:
             return None, ""
         if isinstance(value, bool):
             return None, f"{value} is not a price"
-        named = self.code(currency) if currency else self._default
+        named = (_CODES.get(currency) or self.code(currency)) if currency else self._default
         if not isinstance(value, str) or _PLAIN.fullmatch(value):
             try:
                 amount = float(value)

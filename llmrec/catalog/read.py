@@ -23,7 +23,8 @@ from llmrec.records import Product
 
 #: Layouts of JSON rows that are remembered.
 _PLANS = 4096
-Found = tuple[int, int, int | None, Product]
+#: Index of the file, rows, and their products (None for those that were rejected).
+Found = tuple[int, Batch, list[Product | None]]
 
 
 class Reader:
@@ -63,7 +64,7 @@ class Reader:
         return Decoder(self._encoding)
 
     def products(self, builder: Builder, log: RejectLog, report: ImportReport) -> Iterator[Found]:
-        """All products as (index of the file, row, line, product), before duplicates are looked for."""
+        """All products in batches, before duplicates are looked for."""
         for index, source in enumerate(self.sources):
             path, form = self._place(source)
             file = FileReport(source.shown, form, columns={}, encodings={}, unmapped=[])
@@ -77,9 +78,7 @@ class Reader:
                     else:
                         products = builder.build(source.shown, self._plan(part.columns, file, plans), part)
                     log.flush()
-                    for number, line, product in zip(part.numbers, part.lines, products, strict=True):
-                        if product is not None:
-                            yield index, number, line, product
+                    yield index, part, products
             log.flush()
             if file.rows and plans and file.format.startswith("json"):
                 missing_columns(source.shown, [*file.columns.values(), *file.unmapped], self._mapping)

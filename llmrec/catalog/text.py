@@ -12,25 +12,19 @@ import re
 #: Cells that mean "no value" in exports of databases and data frames.
 NULLS = frozenset({"", "nan", "NaN", "null", "NULL", "None", "\\N", "N/A", "n/a", "#N/A", "<NA>", "NaT"})
 
-_INLINE = (
+_INLINE_NAMES = (
     "a abbr acronym b bdi bdo big button center cite code data del dfn em font i img input ins kbd label mark meter "
     "noscript object param picture q s samp small source span strike strong sub sup svg path time tt u var wbr"
 )
-_BLOCK = (
+_BLOCK_NAMES = (
     "address article aside blockquote body br caption col colgroup dd details div dl dt fieldset figcaption figure "
     "footer form h1 h2 h3 h4 h5 h6 head header hr html iframe legend li link main meta nav ol optgroup option p pre "
     "script section select style summary table tbody td template textarea tfoot th thead title tr ul video audio"
 )
-
-
-def _tag(names: str) -> re.Pattern[str]:
-    """Tags of these names: bare, or with attributes (so that "<b and c>" is none); possessive, so linear in time."""
-    name = "|".join(sorted(names.split(), key=len, reverse=True))
-    attributes = r"""(?:\s++[\w:@.-]++\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))++\s*+/?"""
-    return re.compile(rf"</?(?:{name})(?:\s*+/?|{attributes}|\s[^<>=]*+=[^<>]*+)>", re.IGNORECASE)
-
-
-_INLINE_TAG, _BLOCK_TAG = _tag(_INLINE), _tag(_BLOCK)
+_INLINE, _BLOCK = frozenset(_INLINE_NAMES.split()), frozenset(_BLOCK_NAMES.split())
+#: A tag, bare or with attributes (so that "<b and c>" is none); possessive, so that a hostile text costs linear time.
+_ATTRIBUTES = r"""(?:\s++[\w:@.-]++\s*+=\s*+(?:"[^"]*+"|'[^']*+'|[^\s"'<>]++))++\s*+/?"""
+_TAG = re.compile(rf"</?([a-zA-Z][a-zA-Z0-9]*+)(?:\s*+/?|{_ATTRIBUTES}|\s[^<>=]*+=[^<>]*+)>")
 _DOCTYPE = re.compile(r"<!doctype[^<>]*+>", re.IGNORECASE)
 #: What is not shown: comments, and elements whose content is no text.
 _HIDDEN = re.compile(r"<!--|<(?:script|style|head|template)\b[^<>]*+>", re.IGNORECASE)
@@ -66,7 +60,7 @@ def strip_markup(text: str) -> str:
     for _ in range(_PASSES):
         before = text
         if "<" in text:
-            text = _BLOCK_TAG.sub("\n", _INLINE_TAG.sub("", _DOCTYPE.sub("", _shown(text))))
+            text = _TAG.sub(_without_tag, _DOCTYPE.sub("", _shown(text)))
             if text != before:
                 text = _EMPTY_LINES.sub("\n", text)
         if "&" in text:
@@ -74,6 +68,11 @@ def strip_markup(text: str) -> str:
         if text == before:
             break
     return text
+
+
+def _without_tag(match: re.Match[str]) -> str:
+    name = match[1].lower()
+    return "" if name in _INLINE else "\n" if name in _BLOCK else match[0]
 
 
 def has_markup(text: str) -> bool:

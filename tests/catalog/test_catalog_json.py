@@ -55,14 +55,15 @@ def test_every_form_gives_the_same_products(tmp_path: Path, name: str, encoding:
 
 
 def test_packed(tmp_path: Path) -> None:
-    catalog, products = read(tmp_path / "a.json.gz", gzip.compress(FORMS["array.json"].encode()))
+    _, products = read(tmp_path / "a.json.gz", gzip.compress(FORMS["array.json"].encode()))
     assert [product.id for product in products] == ["1", "2"]
     _, products = read(tmp_path / "b.jsonl", gzip.compress(FORMS["lines.jsonl"].encode()))  # packed, whatever its name
     assert [product.id for product in products] == ["1", "2"]
 
 
 def test_bad_lines_are_rejected_and_the_others_kept(tmp_path: Path) -> None:
-    text = '{"id":"1","title":"a"}\n{"id":"2",\n[1]\n\n{"id":"3","title":"c","w":NaN}\n{"title":"no id"}\n{"id":"5","title":null}\n'
+    text = '{"id":"1","title":"a"}\n{"id":"2",\n[1]\n\n{"id":"3","title":"c","w":NaN}\n'
+    text += '{"title":"no id"}\n{"id":"5","title":null}\n'
     catalog, products = read(tmp_path / "a.jsonl", text)
     assert [product.id for product in products] == ["1", "3"]
     assert [(r.row, r.line, r.field, r.reason) for r in catalog.rejects] == [
