@@ -13,6 +13,10 @@ from llmrec.records import Content, ContentKind
 from llmrec.storage import Ledger, fingerprint
 
 
+#: Timed text that comes from watching; a chat log or captions may lie beside media that nobody has watched.
+SEEN = ("speech", "screen", "vision")
+
+
 class Watch(Protocol):
     """What turns a media file into timed text and keyframes: ``llmrec.video.Watcher().watch``."""
 
@@ -28,7 +32,7 @@ def media_of(content: Content, folder: str | Path) -> Path | None:
     Raises:
         InputError: The file does not exist; names the content.
     """
-    if not content.media or content.timed_text or content.keyframes:
+    if not content.media or content.keyframes or any(text.source in SEEN for text in content.timed_text):
         return None
     path = Path(folder) / content.media
     if not path.exists():
@@ -56,7 +60,7 @@ def watched(content: Content, watch: Watch, folder: str | Path = ".") -> Content
         caption=content.caption or seen.caption,
         hashtags=content.hashtags or seen.hashtags,
         language=content.language or seen.language,
-        timed_text=seen.timed_text,
+        timed_text=tuple(sorted((*content.timed_text, *seen.timed_text), key=lambda text: (text.start, text.end))),
         keyframes=seen.keyframes,
     )
 

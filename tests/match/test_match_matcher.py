@@ -114,6 +114,14 @@ def test_media_is_watched_first_and_the_content_keeps_its_own_words(tmp_path: Pa
     assert watched(full, watch, tmp_path) is full
 
 
+def test_a_chat_log_beside_media_does_not_pass_for_watching(tmp_path: Path) -> None:
+    (tmp_path / "live.mp4").touch()
+    chat, said = TimedText(5, 5, "how big?", "chat"), TimedText(1, 2, "a tent", "speech")
+    content = Content("c", "live", media="live.mp4", timed_text=(chat,))
+    full = watched(content, lambda path, **_: Content("x", "video", timed_text=(said,)), tmp_path)
+    assert full.timed_text == (said, chat)
+
+
 def test_watching_goes_on_where_it_stopped(tmp_path: Path) -> None:
     contents = [Content(name, "video", media=f"{name}.mp4") for name in "abc"] + [Content("q", "search", title="mug")]
     for name in "abc":
