@@ -12,7 +12,6 @@ from llmrec.errors import InputError
 from llmrec.records import Content, ContentKind
 from llmrec.storage import Ledger, fingerprint
 
-
 #: Timed text that comes from watching; a chat log or captions may lie beside media that nobody has watched.
 SEEN = ("speech", "screen", "vision")
 
