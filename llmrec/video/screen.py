@@ -3,7 +3,7 @@
 ``[Reading("CAMPRODON", 0.94), …]`` for the yellow box of OpenCV's sample clip, whose print is 16 pixels high.
 
 rapidocr (PP-OCRv6 small, shipped inside its package: nothing is downloaded) looks for text in the picture enlarged to
-1280 pixels, with thresholds below its defaults: at its own scale it finds no text on that box at all.
+960 pixels, with thresholds below its defaults: left to itself it finds no text on that box at all.
 """
 
 from __future__ import annotations
