@@ -45,7 +45,10 @@ def match(
     from llmrec.storage import Ledger, fingerprint, write_records
 
     contents, folder = _contents(input)
-    unwatched = sum(media_of(content, folder) is not None for content in contents)
+    try:
+        unwatched = sum(media_of(content, folder) is not None for content in contents)
+    except InputError as error:
+        raise InputError(f"{input}: {error.message}", next_step=error.next_step) from error
     opened = open_index(index, encoder=encoder)
     beside = output if output != "-" else "matches"
     seen_with = ""

@@ -1,0 +1,116 @@
+"""Bad input through the whole command line: a clear message, exit code 2, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from llmrec.records import Content, Product
+from llmrec.storage import write_records
+
+PRODUCTS = [Product(str(i), f"{colour} enamel mug") for i, colour in enumerate(["blue", "red", "green"])]
+
+
+def llmrec(*arguments: str | Path, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "llmrec", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=os.environ | environment, timeout=240)
+
+
+def refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2, (result.returncode, result.stderr)
+    assert "Traceback" not in result.stderr
+    assert "next: " in result.stderr
+    for word in words:
+        assert word in result.stderr, f"{word!r} not in: {result.stderr}"
+
+
+@pytest.fixture(scope="module")
+def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("index")
+    write_records(folder / "products.jsonl", PRODUCTS, Product)
+    built = llmrec("index", "build", "products.jsonl", "-o", "shop.index", "--encoder", "none", cwd=folder)
+    assert built.returncode == 0, built.stderr
+    return folder / "shop.index"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("empty.csv", b"", ["empty.csv"]),
+        ("header.csv", b"id,title\n", ["header.csv"]),
+        ("binary.csv", os.urandom(4000) + b"\x00" * 100, ["binary.csv"]),
+        ("no_id.csv", b"colour,weight\nred,3\n", ["no_id.csv", "colour", "--map"]),
+        ("line.jsonl", b'{"id":"1","title":"' + b"a" * 10_000_000 + b'"}', ["line.jsonl"]),
+        ("nulls.csv", b"id,title,price\n,,\n", ["nulls.csv"]),
+        ("broken.json", b'[{"id":"1"', ["broken.json"]),
+        ("broken.parquet", b"PAR1 not really", ["broken.parquet"]),
+    ],
+)
+def test_catalogs_that_cannot_be_used(tmp_path: Path, name: str, data: bytes, words: list[str]) -> None:
+    (tmp_path / name).write_bytes(data)
+    refused(llmrec("catalog", "import", name, "-o", "out.jsonl", cwd=tmp_path), *words)
+    assert not (tmp_path / "out.jsonl").exists()
+
+
+def test_mixed_encodings_keep_every_row(tmp_path: Path) -> None:
+    (tmp_path / "mixed.csv").write_bytes("id,title\n1,crème\n".encode() + "2,café\n".encode("cp1252"))
+    result = llmrec("catalog", "import", "mixed.csv", "-o", "out.jsonl", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    text = (tmp_path / "out.jsonl").read_text(encoding="utf-8")
+    assert "crème" in text and "café" in text
+
+
+def test_a_good_row_survives_a_row_of_nulls(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"id,title\n1,mug\n,\n")
+    result = llmrec("catalog", "import", "a.csv", "-o", "out.jsonl", "--rejects", "rejects.jsonl", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out.jsonl").read_text().count("\n") == 1
+    assert '"row":2' in (tmp_path / "rejects.jsonl").read_text().replace(" ", "")
+
+
+def test_a_content_whose_media_is_missing(tmp_path: Path, index: Path) -> None:
+    write_records(tmp_path / "c.jsonl", [Content("clip", "video", media="gone.mp4")], Content)
+    result = llmrec("match", "c.jsonl", "--index", index, "-o", "m.jsonl", cwd=tmp_path)
+    refused(result, "c.jsonl", "'clip'", "gone.mp4")
+    assert not (tmp_path / "m.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b'{"id":"a","kind":"film"}', b"\x00\x01", b'{"id":"a","kind":"post"}\n' * 2]
+)
+def test_contents_that_cannot_be_used(tmp_path: Path, index: Path, data: bytes) -> None:
+    (tmp_path / "c.jsonl").write_bytes(data)
+    refused(llmrec("match", "c.jsonl", "--index", index, "-o", "m.jsonl", cwd=tmp_path), "c.jsonl")
+    assert not (tmp_path / "m.jsonl").exists()
+
+
+def test_a_folder_that_is_no_index(tmp_path: Path) -> None:
+    write_records(tmp_path / "c.jsonl", [Content("q", "search", title="mug")], Content)
+    refused(llmrec("match", "c.jsonl", "--index", ".", "-o", "m.jsonl", cwd=tmp_path), "index")
+
+
+def test_an_unknown_model(tmp_path: Path) -> None:
+    write_records(tmp_path / "p.jsonl", PRODUCTS, Product)
+    result = llmrec("index", "build", "p.jsonl", "-o", "i", "--encoder", "starter:minilmm", cwd=tmp_path)
+    refused(result, "starter:minilmm", "starter:minilm")
+    assert not (tmp_path / "i").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["catalog", "import", "p.jsonl", "-o", "tiny/out.jsonl"],
+        ["index", "build", "p.jsonl", "-o", "tiny/index", "--encoder", "none"],
+    ],
+)
+def test_a_disk_with_no_space_left(tmp_path: Path, tiny_disk: Callable[[str], Path], arguments: list[str]) -> None:
+    rows = (Product(str(i), os.urandom(300).hex()) for i in range(1000))
+    write_records(tmp_path / "p.jsonl", rows, Product)
+    folder = tiny_disk("64k")
+    refused(llmrec(*[part.replace("tiny", str(folder)) for part in arguments], cwd=tmp_path), "no space left")
+    assert os.listdir(folder) == []
