@@ -111,7 +111,7 @@ class JsonDocument:
         self._text = ""
         self._at = 0
         self._ended = False
-        self._passed_lines = 1
+        self._passed_lines, self._counted = 1, 0
         self._decode = json.JSONDecoder().raw_decode
         self._size = 0
         self.number = 0
@@ -216,9 +216,9 @@ class JsonDocument:
         return repaired(value) if "\\u" in raw else value
 
     def _more(self, least: int = 0) -> bool:
-        self._passed_lines += self._text.count("\n", 0, self._at)
+        self._passed_lines += self._text.count("\n", self._counted, self._at)
         parts, size = [self._text[self._at :]], 0
-        self._at = 0
+        self._at = self._counted = 0
         while size <= least and not self._ended:
             block = next(self._blocks, None)
             if block is None:
@@ -235,14 +235,13 @@ class JsonDocument:
         self._at += 1
 
     def _line(self) -> int:
-        # counted only as far as the last block, so that it costs little
         self._peek()
-        self._passed_lines += self._text.count("\n", 0, self._at)
-        self._text, self._at = self._text[self._at :], 0
+        self._passed_lines += self._text.count("\n", self._counted, self._at)
+        self._counted = self._at
         return self._passed_lines
 
     def _fault(self, reason: str, at: int | None = None) -> InputError:
-        line = self._passed_lines + self._text.count("\n", 0, self._at if at is None else at)
+        line = self._line() if at is None else self._line() + self._text.count("\n", self._at, at)
         step = "Correct it there; a file of one object a line (.jsonl) is read past such faults."
         where = f"after {self.number} products" if self.number else "at its start"
         return InputError(f"{self._file}, line {line}: not JSON {where}: {reason}", next_step=step)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from llmrec.catalog import Catalog, NothingKeptError, Reject, import_catalog
+from llmrec.cli import app
 from llmrec.errors import InputError, LlmrecError
 from llmrec.records import Price, Product
 from llmrec.storage import read_jsonl, read_records
@@ -200,44 +203,62 @@ def test_any_bytes_give_products_or_an_error_of_ours(tmp_path: Path, name: str, 
         assert len(list(read_records(tmp_path / "out.jsonl", Product))) == report.kept
 
 
-def llmrec(*arguments: object, cwd: Path, input: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "llmrec", "catalog", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, cwd=cwd, input=input, env=os.environ, timeout=120)
+def llmrec(*arguments: object, input: bytes = b"") -> Any:
+    return CliRunner().invoke(app, ["catalog", *map(str, arguments)], input=input)
 
 
-def test_the_commands(shop: Path) -> None:
-    folder = shop.parent
-    done = llmrec(
-        "import", "shop.csv", "-o", "p.parquet", "--rejects", "r.jsonl", "--json", "--currency", "eur", cwd=folder
-    )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["kept"] == 3 and len(rejects(folder / "r.jsonl")) == 6
-    assert next(iter(read_records(folder / "p.parquet", Product))).price == Price(5.0, "EUR")
+def test_the_commands(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shop.parent)
+    done = llmrec("import", "shop.csv", "-o", "p.parquet", "--rejects", "r.jsonl", "--json", "--currency", "eur")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["kept"] == 3 and len(rejects(Path("r.jsonl"))) == 6
+    assert next(iter(read_records("p.parquet", Product))).price == Price(5.0, "EUR")
+    text = llmrec("import", "shop.csv", "-o", "p.jsonl").stdout
+    assert "read 7 rows: kept 3, rejected 4\n  rejected, duplicate_id: 1\n" in text
+    assert "columns: id = id, title = title, price = price" in text and "kept in extra: note" in text
 
-    shown = llmrec("show", "p.parquet", "3", "--json", cwd=folder)
-    assert msgspec.json.decode(shown.stdout)["products"] == [{"id": "3", "title": "c"}]
-    assert b"1  a\n  price: 5 EUR" in llmrec("show", "p.parquet", "-n", "1", cwd=folder).stdout
-    assert llmrec("show", "p.parquet", "9", cwd=folder).returncode == 2
+    shown = llmrec("show", "p.parquet", "3", "--json")
+    assert json.loads(shown.stdout)["products"] == [{"id": "3", "title": "c"}]
+    assert "1  a\n  price: 5 EUR" in llmrec("show", "p.parquet", "-n", "1").stdout
+    assert llmrec("show", "p.parquet", "9").exit_code == 2
 
-    piped = llmrec(
-        "import", "-", "-o", "-", "--map", "title=note", "--map", "attributes.t=title", cwd=folder, input=CSV.encode()
-    )
-    assert piped.stdout == b'{"id":"1","title":"x","attributes":{"t":"a"},"price":{"amount":5.0}}\n'
-    assert b"read 7 rows: kept 1" in piped.stderr
+    piped = llmrec("import", "-", "-o", "-", "--map", "title=note", "--map", "attributes.t=title", input=CSV.encode())
+    assert piped.stdout == '{"id":"1","title":"x","attributes":{"t":"a"},"price":{"amount":5.0}}\n'
+    assert "read 7 rows: kept 1" in piped.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["import", "gone.csv", "-o", "p.jsonl"], b"No such file"),
-        (["import", "shop.csv", "-o", "p.jsonl", "--map", "title"], b"FIELD=COLUMN"),
-        (["import", "shop.csv", "-o", "p.jsonl", "--map", "title=tilte"], b"nearest: title"),
-        (["import", "shop.csv", "-o", "-", "--json"], b"standard output"),
-        (["import", "shop.csv", "-o", "p.jsonl", "--rejects", "p.jsonl"], b"one file"),
-        (["import", "shop.csv", "-o", "p.jsonl", "--duplicates", "both"], b"duplicates"),
+        (["import", "gone.csv", "-o", "p.jsonl"], "No such file"),
+        (["import", "shop.csv", "-o", "p.jsonl", "--map", "title"], "FIELD=COLUMN"),
+        (["import", "shop.csv", "-o", "p.jsonl", "--map", "title=tilte"], "nearest: title"),
+        (["import", "shop.csv", "-o", "-", "--json"], "standard output"),
+        (["import", "shop.csv", "-o", "p.jsonl", "--rejects", "p.jsonl"], "one file"),
+        (["import", "shop.csv", "-o", "p.jsonl", "--duplicates", "both"], "duplicates"),
+        (["import", "shop.csv", "-o", "p.jsonl", "--duplicates", "error"], "row 3: id '1' was given before"),
+        (["import", "-", "-", "-o", "p.jsonl"], "twice"),
     ],
 )
-def test_commands_that_cannot_be(shop: Path, arguments: list[str], words: bytes) -> None:
-    done = llmrec(*arguments, cwd=shop.parent)
-    assert done.returncode == 2 and words in done.stderr and b"Traceback" not in done.stderr
-    assert not (shop.parent / "p.jsonl").exists()
+def test_commands_that_cannot_be(shop: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str) -> None:
+    monkeypatch.chdir(shop.parent)
+    done = llmrec(*arguments)
+    assert done.exit_code == 2 and words in done.stderr and "next:" in done.stderr
+    assert done.stdout == "" and [path.name for path in shop.parent.iterdir()] == ["shop.csv"]
+
+
+@pytest.mark.parametrize("name", ["p.jsonl", "p.parquet"])
+def test_a_full_disk_leaves_nothing(tmp_path: Path, tiny_disk: Callable[[str], Path], name: str) -> None:
+    rows = "".join(f"{i},{os.urandom(40).hex()}\n" for i in range(5000))
+    (tmp_path / "a.csv").write_text("id,title\n" + rows)
+    disk = tiny_disk("64k")
+    done = llmrec("import", tmp_path / "a.csv", "-o", disk / name)
+    assert done.exit_code == 2 and "no space left" in done.stderr
+    assert list(disk.iterdir()) == []
+
+
+def test_what_a_pipe_reads_first_it_can_leave(shop: Path) -> None:
+    code = f"from llmrec.cli import app; app(['catalog', 'import', {str(shop)!r}, '-o', '-'])"
+    command = f"{sys.executable} -c {shlex.quote(code)} | head -c 5"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, timeout=120)
+    assert done.stdout == b'{"id"' and b"Traceback" not in done.stderr
