@@ -70,16 +70,20 @@ class Reader:
             file = FileReport(source.shown, form, columns={}, encodings={}, unmapped=[])
             report.files.append(file)
             plans: dict[tuple[str, ...], Plan] = {}
+            before = _refused(log)
+            built = 0
             for batch in batches(self._rows(path, form, file, log)):
-                file.rows += len(batch.rows)
                 for part in self._parts(batch, file, plans):
                     if part.columns is OWN:
                         products = part.rows
                     else:
                         products = builder.build(source.shown, self._plan(part.columns, file, plans), part)
                     log.flush()
+                    built += sum(product is not None for product in products)
+                    file.rows = built + _refused(log) - before
                     yield index, part, products
             log.flush()
+            file.rows = built + _refused(log) - before
             if file.rows and plans and file.format.startswith("json"):
                 missing_columns(source.shown, [*file.columns.values(), *file.unmapped], self._mapping)
 
@@ -153,6 +157,10 @@ class Reader:
                 file.columns[field] = f"{held}, {column}" if held else column
         file.unmapped += [column for column in plan.unmapped if column not in file.unmapped][: 500 - len(file.unmapped)]
         return plan
+
+
+def _refused(log: RejectLog) -> int:
+    return log.rejected.total() - log.rejected["duplicate_id"]  # duplicates were built first
 
 
 def _require(plan: Plan, file: str, id_from_row: bool) -> None:

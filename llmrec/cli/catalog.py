@@ -114,7 +114,7 @@ def _text(product: Any) -> str:
         "category": " > ".join(product.category),
         "price": price,
         "attributes": "; ".join(f"{name}: {value}" for name, value in product.attributes.items()),
-        "description": product.description if len(product.description) <= 300 else product.description[:300] + "…",
+        "description": " ".join(product.description[:300].split()) + ("…" if len(product.description) > 300 else ""),
         "images": ", ".join(product.images[:3]) + (" …" if len(product.images) > 3 else ""),
         "url": product.url,
         "language": product.language,

@@ -199,7 +199,7 @@ def test_any_bytes_give_products_or_an_error_of_ours(tmp_path: Path, name: str, 
     except LlmrecError as error:
         assert error.message and error.next_step
     else:
-        assert report.kept + report.rejected_total == report.read
+        assert report.kept + report.rejected_total == report.read == sum(file.rows for file in report.files)
         assert len(list(read_records(tmp_path / "out.jsonl", Product))) == report.kept
 
 
