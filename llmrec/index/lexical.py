@@ -7,13 +7,14 @@ the Lucene form of BM25 (Kamphuis et al., ECIR 2020).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from llmrec.errors import ArtefactError
-from llmrec.index.query_words import query_words
+from llmrec.index.query_words import SHORTEST_CODE, lookalike, query_words
 from llmrec.index.tokens import tokens
 
 if TYPE_CHECKING:
@@ -70,9 +71,21 @@ class Lexical:
         arrays = self._model.scores
         data, rows, starts = arrays["data"], arrays["indices"], arrays["indptr"]
         vocabulary = self._model.vocab_dict
-        for word, weight in query_words(text, vocabulary).items():
+        for word, weight in query_words(text, vocabulary, self._lookalikes).items():
             column = vocabulary[word]
             start, end = starts[column], starts[column + 1]
             # a row occurs once in a column, so plain indexing adds every value
             found[rows[start:end]] += np.float32(weight) * data[start:end]
         return found
+
+    def _lookalikes(self, form: str) -> Sequence[str]:
+        return self._forms.get(form, ())
+
+    @cached_property
+    def _forms(self) -> dict[str, list[str]]:
+        """Words of the vocabulary by their ``lookalike`` form; made when first needed."""
+        forms: dict[str, list[str]] = {}
+        for word in self._model.vocab_dict:
+            if len(word) >= SHORTEST_CODE:
+                forms.setdefault(lookalike(word), []).append(word)
+        return forms

@@ -4,15 +4,17 @@
 
     >>> query_words("so this is the p s l x three fifty h, the Sony turntable", {"pslx350h", "sony", "turntable"})
 
-Words that only hold a sentence together count for little, a word said often counts little more than once, and a model
-number that was spelt out ("p s l x 3 5 0 h", "fz eighteen") is put together again where the catalog has it.
+Words that only hold a sentence together count for little, a word said often counts little more than once, a model
+number counts double. One that was spelt out ("p s l x 3 5 0 h", "fz eighteen") is put together again, and one that was
+misread off a screen ("PSLX35OH") is read anew, where the catalog has it.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cache
 
 from llmrec.index.tokens import parts_of, runs, tokens
@@ -28,8 +30,13 @@ _LANGUAGES = (
 #: Function words of a language that a query must hold before that language's list is used beside the English one.
 ENOUGH = 3
 
-#: What a function word counts. With nothing, "the who" and "who" would be one title; with more, talk drowns the product.
+#: What a function word counts. With nothing, "the who" and "who" would be one title; with more, talk drowns products.
 FUNCTION_WEIGHT = 0.1
+
+#: What a model number (letters and digits) and a long number count, and the length from which a word is one.
+CODE_WEIGHT, NUMBER_WEIGHT, SHORTEST_CODE = 2.0, 1.5, 4
+_CODE = re.compile(r"(?=.*\d)(?=.*[^\W\d])\w+")
+_ALIKE = str.maketrans("oilsbz", "011582")
 
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
 _NUMBERS = {word: str(i) for i, word in enumerate((_ONES + "seventeen eighteen nineteen").split())}
@@ -42,15 +49,19 @@ _TENS = {
 MOST_RUNS, LONGEST_RUN = 10, 5
 
 
-def query_words(text: str, vocabulary: Container[str]) -> dict[str, float]:
+def query_words(
+    text: str, vocabulary: Container[str], lookalikes: Callable[[str], Sequence[str]] | None = None
+) -> dict[str, float]:
     """Weigh the words of a query.
 
     Args:
         text: The query.
         vocabulary: The words of the catalog; others are left out.
+        lookalikes: Words of the catalog by their ``lookalike`` form: finds what was misread off a screen.
 
     Returns:
-        Word to weight: the square root of how often it was said; 1 for a model number put together.
+        Word to weight: the square root of how often it was said (1 for a number put together or read anew), times
+        what its form says: function words count less, model numbers more.
     """
     counts = Counter(tokens(text))
     held = _function_words(counts)
@@ -61,9 +72,14 @@ def query_words(text: str, vocabulary: Container[str]) -> dict[str, float]:
         for word, n in counts.items()
         if word in vocabulary
     }
-    for word in _spelt(text, vocabulary):
+    for word in [*_spelt(text, vocabulary), *_misread(counts, vocabulary, lookalikes)]:
         weights[word] = max(weights.get(word, 0.0), 1.0)
-    return weights
+    return {word: weight * _code_weight(word) for word, weight in weights.items()}
+
+
+def lookalike(word: str) -> str:
+    """The word with the characters that screens confuse made one: ``psl350`` and ``p5l35o`` give the same."""
+    return word.translate(_ALIKE)
 
 
 def _spelt(text: str, vocabulary: Container[str]) -> list[str]:
@@ -82,6 +98,21 @@ def _spelt(text: str, vocabulary: Container[str]) -> list[str]:
             if joined in vocabulary and any(char.isdigit() for char in joined) and not joined.isdigit():
                 found.extend(part for part in parts_of(joined) if part in vocabulary)
     return found
+
+
+def _misread(
+    counts: Iterable[str], vocabulary: Container[str], lookalikes: Callable[[str], Sequence[str]] | None
+) -> Iterator[str]:
+    """Words of the catalog for words of letters and digits that the catalog does not have."""
+    for word in counts:
+        if lookalikes and len(word) >= SHORTEST_CODE and word not in vocabulary and _CODE.fullmatch(word):
+            yield from lookalikes(lookalike(word))
+
+
+def _code_weight(word: str) -> float:
+    if len(word) < SHORTEST_CODE:
+        return 1.0
+    return NUMBER_WEIGHT if word.isdigit() else CODE_WEIGHT if _CODE.fullmatch(word) else 1.0
 
 
 def _piece(run: str) -> bool:

@@ -3,7 +3,8 @@
 ::
 
     >>> tokens("Panasonic DMC-FZ18K, 8.1MP, Größe 42mm")
-    ['panasonic', 'dmcfz18k', 'dmc', 'fz18k', 'fz', '18', 'k', '8.1mp', '8.1', 'mp', 'grosse', '42mm', '42', 'mm']
+    ['panasonic', 'dmcfz18k', 'dmc', 'fz18k', 'fz', '18', 'k', 'dmcfz18', 'fz18', '8.1mp', '8.1', 'mp',
+     'grosse', '42mm', '42', 'mm']
     >>> tokens("防水 スマホ")
     ['防水', 'スマ', 'マホ']
 
@@ -29,6 +30,9 @@ _RUN = re.compile(rf"[{_PAIRED}]+|{_LETTER}+(?:[-./_]{_LETTER}+)*")
 _PAIRED_RUN = re.compile(rf"[{_PAIRED}]")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|(?:[^\W\d_]|[\u0900-\u0dff])+")
 _JOINER = re.compile(r"[-_]|(?<!\d)\.|\.(?!\d)")
+# "MB942Z/A" is one model number
+_SUFFIX = re.compile(r"(?:(?<=\d)|(?<=\d[a-z]))/(?=[a-z0-9]$)")
+_MODEL = re.compile(r"([^\W\d]+\d{2,})[^\W\d]+")
 # accents of Latin, Greek and Cyrillic; the optional vowels of Hebrew and Arabic, and the Arabic stretch
 _DROPPED = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]+")
 _SPELT = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th", "ħ": "h"})
@@ -61,6 +65,7 @@ def parts_of(run: str) -> tuple[str, ...]:
         return (run,) if len(run) == 1 else tuple(run[i : i + 2] for i in range(len(run) - 1))
     if run.isalpha():
         return (run,)
+    run = _SUFFIX.sub("-", run)
     if "/" in run:  # alternatives ("2000/xp"), not a model number, but for "a/v"
         joined = run.replace("/", "")
         short = (joined,) if joined.isalpha() and len(joined) <= SHORT else ()
@@ -76,7 +81,9 @@ def parts_of(run: str) -> tuple[str, ...]:
         if len(pieces) > 1 and coded:
             found.append(word)
         found.extend(pieces)
-    return tuple(found)
+    # the model without the letters for its colour or country: "dle0442wh" and "dle0442w" are both a "dle0442"
+    models = [match[1] for match in map(_MODEL.fullmatch, found) if match]
+    return tuple(found + [model for model in dict.fromkeys(models) if model not in found])
 
 
 #: Letters up to which ``e-mail`` and ``a/v`` are one word as well as two.
