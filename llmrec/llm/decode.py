@@ -1,23 +1,28 @@
-"""Answers for a batch of prompts: one pass over what all begin with, one over the rest, then a token for all at a time.
+"""Answers for a batch of prompts: what all begin with is read once, then the rest, then a token for all at a time.
 
-Against ``model.generate`` this saves two things that count on a processor: what all prompts begin with (instruction
-and worked example) is computed once and not for each of them, and a row that has ended leaves the batch. The numbers
-are the same: attention masks and positions are those of left padding.
+Against ``model.generate`` this saves what counts on a processor: what all prompts begin with (instruction and worked
+example) is computed once and not for each of them, prompts are padded to their neighbours' length and not to the
+longest's, keys and values are not copied for each token, and a row that has ended leaves the batch. The numbers are
+the same: attention masks and positions are those of left padding.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from llmrec.llm.batching import common_prefix
+from llmrec.llm.cache import merged, repeated, roomy_cache
 
 if TYPE_CHECKING:
+    import torch
+
     from llmrec.llm.sampling import Chooser
 
 #: Shorter beginnings than this are not worth a pass of their own.
 SHORTEST_PREFIX = 24
+#: Prompts that are read in one pass: more are hardly quicker a token, and need more padding.
+READ_TOGETHER = 6
 
 
 class Prefix:
@@ -69,35 +74,12 @@ def decode_batch(
     """
     import torch
 
-    shared = prefix.prepare(model, prompts)
-    width = max(len(prompt) for prompt in prompts) - shared
-    ids = torch.full((len(prompts), width), pad)
-    mask = torch.zeros((len(prompts), shared + width), dtype=torch.long)
-    mask[:, :shared] = 1
-    for row, prompt in enumerate(prompts):
-        own = prompt[shared:]
-        ids[row, width - len(own) :] = torch.tensor(own)
-        mask[row, shared + width - len(own) :] = 1
-    ids, mask = ids.to(model.device), mask.to(model.device)
-    state = None
-    if shared:
-        state = deepcopy(prefix.state)
-        state.batch_repeat_interleave(len(prompts))
-
     answers: list[list[int]] = [[] for _ in prompts]
-    rows = list(range(len(prompts)))
-    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, shared:]
+    rows = sorted(range(len(prompts)), key=lambda row: -len(prompts[row]))
+    state, mask, logits = _read(model, [prompts[row] for row in rows], prefix, pad)
+    positions = mask.sum(dim=1, keepdim=True)
     while True:
-        out = model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=state,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        state = out.past_key_values
-        tokens = chooser.choose(out.logits[:, -1], rows)
+        tokens = chooser.choose(logits, rows)
         kept = []
         for place, (row, token) in enumerate(zip(rows, tokens.tolist(), strict=True)):
             answers[row].append(token)
@@ -110,9 +92,48 @@ def decode_batch(
             state.batch_select_indices(places)
             mask, positions, tokens = mask[places], positions[places], tokens[places]
             rows = [rows[place] for place in kept]
-        ids = tokens.unsqueeze(1)
         mask = torch.cat([mask, mask.new_ones((len(rows), 1))], dim=1)
-        positions = positions[:, -1:] + 1
+        logits = _forward(model, tokens.unsqueeze(1), mask, positions, state)
+        positions = positions + 1
+
+
+def _read(
+    model: Any, prompts: Sequence[Sequence[int]], prefix: Prefix, pad: int
+) -> tuple[Any, torch.Tensor, torch.Tensor]:
+    """Read the prompts, longest first: the state after them, their attention mask, and the next token's logits."""
+    import torch
+
+    shared = prefix.prepare(model, prompts)
+    width = len(prompts[0])
+    masks, logits, states = [], [], []
+    for first in range(0, len(prompts), READ_TOGETHER):
+        group = [prompt[shared:] for prompt in prompts[first : first + READ_TOGETHER]]
+        longest = len(group[0])
+        ids = torch.tensor([[pad] * (longest - len(own)) + list(own) for own in group], device=model.device)
+        mask = torch.tensor(
+            [[1] * shared + [0] * (longest - len(own)) + [1] * len(own) for own in group], device=model.device
+        )
+        positions = (mask.cumsum(dim=1) - 1).clamp(min=0)[:, shared:]
+        state = repeated(prefix.state, model.config, len(group)) if shared else roomy_cache(model.config)
+        logits.append(_forward(model, ids, mask, positions, state))
+        states.append(state)
+        # the gap to the longest prompt of all lies between what is shared and what is the prompt's own
+        gap = mask.new_zeros((len(group), width - shared - longest))
+        masks.append(torch.cat([mask[:, :shared], gap, mask[:, shared:]], dim=1))
+    state = states[0] if len(states) == 1 else merged(states, model.config, shared, width)
+    return state, torch.cat(masks), torch.cat(logits)
+
+
+def _forward(model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, state: Any) -> torch.Tensor:
+    out = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=state,
+        use_cache=True,
+        logits_to_keep=1,
+    )
+    return out.logits[:, -1]
 
 
 def can_decode(model: Any) -> bool:
