@@ -29,6 +29,9 @@ _YES = re.compile(r"\b(yes|true|match(?:es)?|same|ja|oui|sí|是|ใช่)\b|�
 _NO = re.compile(r"\b(no|not|false|different|nein|non|doesn't|isn't)\b|不|ไม่", re.IGNORECASE)
 
 
+_CLAUSE = re.compile(r"[,;，；、]\s|[，；、]")
+
+
 class ParsedSummary(msgspec.Struct, frozen=True):
     """What was read of an answer to a summary prompt."""
 
@@ -76,6 +79,13 @@ def parse_summary(text: str, schema: Schema = SUMMARY, *, prefix: str = "", cut:
 def parse_intent(text: str, schema: Schema = INTENT, *, prefix: str = "", cut: bool = False) -> ParsedIntent:
     """Read an answer to an intent prompt; arguments as in ``parse_summary``."""
     values, problems, loose = _fields(text, schema, prefix, cut)
+    for name in ("product_type", "brand"):
+        # a kind or a maker is one name: "glass cleaner, magnetic glass cleaner, small one, link below"
+        first = _CLAUSE.split(values.get(name, ""))[0].strip()
+        if first != values.get(name, ""):
+            problems.append(f"{name}: more than one name, the first kept")
+        values[name] = first if any(map(str.isalpha, first)) else ""
+    values = {name: value for name, value in values.items() if value}
     if not values.get("query") and loose:
         problems.append("query: taken from text without a label")
         values["query"] = as_text(loose[0], schema["query"], "query", problems)

@@ -88,10 +88,12 @@ class Checker:
         """A text without the clauses that are made up, and those clauses."""
         kept: list[str] = []
         dropped: list[str] = []
+        seen: set[tuple[str, ...]] = set()
         for clause, separator in _clauses(text):
             if claims(clause) and (self.invented(clause) or self.share(clause) < least):
                 dropped.append(clause)
-            else:
+            elif (said := tuple(word.form for word in claims(clause))) not in seen or not said:
+                seen.add(said)
                 kept.append(clause + separator)
         return "".join(kept).strip(" ,;"), dropped
 
@@ -187,6 +189,9 @@ def ground_intent(
             problems.append(f"attributes: not in the content, dropped: {name} = {value}")
     query, dropped = checker.without_inventions(parsed.query, LOOSE)
     problems += [f"query: not in the content, dropped: {clause}" for clause in dropped]
+    if not query and product_type:
+        problems.append("query: put together from the other fields")
+        query = ", ".join([f"{brand} {product_type}".strip(), *attributes.values()])
     if query:
         note(query, checker.find(query, LOOSE))
     checked = ParsedIntent(product_type, brand, attributes, query, tuple(problems))
