@@ -78,18 +78,8 @@ class _Layout:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.modules = self._json("modules.json", [])
-        self.kinds: list[str] = []
-        for module in self.modules:
-            kind = str(module.get("type", ""))
-            if not kind.startswith("sentence_transformers."):
-                step = "Use a model made of the library's own modules: others would run code from elsewhere."
-                raise ModelError(f"{path}: has a module of type {kind!r}", next_step=step)
-            self.kinds.append(kind.rsplit(".", 1)[1])
-            part = path / str(module.get("path", ""))
-            pickled = any(part.glob("pytorch_model*.bin"))
-            if pickled and not any(part.glob("*.safetensors")):
-                step = "Convert the weights to safetensors: pickled ones can run code when they are loaded."
-                raise ModelError(f"{part}: holds pickled weights only", next_step=step)
+        # resolve() has refused modules from elsewhere and pickled weights by now
+        self.kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in self.modules]
 
     def part(self, kind: str) -> str:
         """Sub-folder of the module of that kind."""
