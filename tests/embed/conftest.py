@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-WORDS = "acme trail running shoe red blue camera 42 query passage the of a".split()
+WORDS = ["acme", "trail", "running", "shoe", "red", "blue", "camera", "42", "query", "passage", "the", "of", "a"]
 
 
 @pytest.fixture(scope="session")
