@@ -13,7 +13,7 @@ from llmrec.errors import InputError, LlmrecError
 
 if TYPE_CHECKING:
     from llmrec.records import Product, ProductSummary
-    from llmrec.summarize import Checkpoint
+    from llmrec.storage import Ledger
 
 
 def register(app: typer.Typer) -> None:
@@ -50,7 +50,7 @@ def summarize(
     from llmrec.catalog import Catalog
     from llmrec.llm import load_generator
     from llmrec.prompting import load_prompt
-    from llmrec.summarize import Checkpoint, Summarizer, checkpoint_path
+    from llmrec.summarize import Summarizer
 
     if output == "-" and as_json:
         raise InputError("the summaries and --json cannot both go to stdout", next_step="Give a file with -o.")
@@ -62,18 +62,16 @@ def summarize(
     generator = load_generator(model, adapter=adapter, base_url=base_url, api_key_env=api_key_env, threads=threads)
     summarizer = Summarizer(generator, chosen, settings)
 
-    def written(checkpoint: Checkpoint | None) -> Iterator[ProductSummary]:
-        yield from progress(summarizer.summarize(products, batch_size, checkpoint), "summarizing", limit)
+    def written(ledger: Ledger[ProductSummary] | None) -> Iterator[ProductSummary]:
+        yield from progress(summarizer.summarize(products, batch_size, ledger), "summarizing", limit)
 
-    resumed = 0
     if output == "-":
         _write(output, written(None))
     else:
-        with Checkpoint.open(checkpoint_path(output), resume=resume) as checkpoint:
-            with _kept(checkpoint):
-                _write(output, written(checkpoint))
-            resumed = checkpoint.resumed
-            checkpoint.discard()
+        with summarizer.ledger(output, resume=resume) as ledger:
+            with _kept(ledger):
+                _write(output, written(ledger))
+            ledger.finish()
     rejected = catalog.report.rejected_total
     usage = getattr(generator, "usage", None)
     result: dict[str, Any] = {
@@ -82,7 +80,7 @@ def summarize(
         "adapter": generator.adapter,
         "prompt": chosen.version,
         **summarizer.report.as_dict(),
-        "resumed": resumed,
+        "resumed": summarizer.resumed,
         "rejected": rejected,
         "usage": usage,
     }
@@ -112,22 +110,21 @@ def _write(output: str, summaries: Iterable[ProductSummary]) -> None:
 class _kept:
     """Says, when the work is broken off, what is kept and how to go on."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+    def __init__(self, ledger: Ledger[ProductSummary]) -> None:
+        self.ledger = ledger
 
     def __enter__(self) -> None:
-        if len(self.checkpoint):
-            print(f"{self.checkpoint.path}: {len(self.checkpoint)} summaries of an earlier run", file=sys.stderr)
+        if self.ledger.done:
+            print(f"going on: {len(self.ledger.done)} summaries of an earlier run are kept", file=sys.stderr)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is None or not issubclass(kind, KeyboardInterrupt | LlmrecError):
             return
-        count = len(self.checkpoint) + self.checkpoint.added
-        kept = f"{count} summaries are kept in {self.checkpoint.path}; run the same command again to go on"
+        kept = f"{len(self.ledger.done)} summaries are kept; run the same command again to go on"
         if issubclass(kind, KeyboardInterrupt):
             print(f"interrupted: {kept}", file=sys.stderr)
             raise typer.Exit(130) from error
-        if count:
+        if self.ledger.done:
             print(kept, file=sys.stderr)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 
-def plan_batches(lengths: Sequence[int], new_tokens: int, budget: int, most: int = 64) -> list[list[int]]:
+def plan_batches(
+    lengths: Sequence[int], new_tokens: int, budget: int, *, most: int = 64, padded: bool = True
+) -> list[list[int]]:
     """Group prompts of like length, longest first, so that little is padding and a lack of memory shows at once.
 
     Args:
@@ -13,6 +15,7 @@ def plan_batches(lengths: Sequence[int], new_tokens: int, budget: int, most: int
         new_tokens: Tokens that each answer may take.
         budget: Most tokens of a batch, padding and answers included; a prompt above it goes alone.
         most: Most prompts of a batch.
+        padded: Whether prompts of unlike length may run together.
 
     Returns:
         The positions of the prompts, batch by batch; each position once.
@@ -20,7 +23,8 @@ def plan_batches(lengths: Sequence[int], new_tokens: int, budget: int, most: int
     batches: list[list[int]] = []
     width = 0
     for position in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        if not batches or len(batches[-1]) >= most or (len(batches[-1]) + 1) * width > budget:
+        full = not batches or len(batches[-1]) >= most or (len(batches[-1]) + 1) * width > budget
+        if full or (not padded and lengths[position] + new_tokens != width):
             batches.append([])
             width = lengths[position] + new_tokens
         batches[-1].append(position)

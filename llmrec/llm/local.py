@@ -72,6 +72,8 @@ class TransformersGenerator:
         self._newline = _newline(tokenizer)
         self._prefix = Prefix()
         self._own_decoder = can_decode(model)
+        # peft places a learned prompt before the padding and ignores positions: padding would change the answers
+        self._learned_prompt = getattr(model, "active_peft_config", None) is not None
 
     def generate(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Completion]:
         """Answer each conversation; the answers come in input order.
@@ -92,7 +94,9 @@ class TransformersGenerator:
         prompts = [ids for ids, _cut in encoded]
         results: list[Completion | None] = [None] * len(prompts)
         with torch_threads(self.threads), torch.inference_mode():
-            for batch in plan_batches([len(p) for p in prompts], settings.max_new_tokens, self.max_batch_tokens):
+            lengths = [len(prompt) for prompt in prompts]
+            budget = self.max_batch_tokens
+            for batch in plan_batches(lengths, settings.max_new_tokens, budget, padded=not self._learned_prompt):
                 answers = self._answer([prompts[i] for i in batch], settings)
                 for i, (text, finish, count) in zip(batch, answers, strict=True):
                     results[i] = Completion(text, finish, len(prompts[i]), count, encoded[i][1])
@@ -177,9 +181,17 @@ def load_local(
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
         with _quiet():
-            model: Any = AutoModelForCausalLM.from_pretrained(
-                path, dtype=precision, local_files_only=True, use_safetensors=True, trust_remote_code=False
+            both: Any = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=precision,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
             )
+        model, loaded = both
+        if loaded["missing_keys"]:  # transformers makes them up and goes on
+            raise ValueError(f"without the weights {', '.join(sorted(loaded['missing_keys'])[:3])}")
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         step = "Give a causal language model with safetensors weights and its tokenizer (llmrec models list)."

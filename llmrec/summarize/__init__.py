@@ -9,8 +9,7 @@
         print(summary.headline, summary.highlights, summary.problems)
 """
 
-from llmrec.summarize.checkpoint import Checkpoint, checkpoint_path
 from llmrec.summarize.report import Report
 from llmrec.summarize.writers import IntentWriter, Summarizer, summary_text
 
-__all__ = ["Checkpoint", "IntentWriter", "Report", "Summarizer", "checkpoint_path", "summary_text"]
+__all__ = ["IntentWriter", "Report", "Summarizer", "summary_text"]

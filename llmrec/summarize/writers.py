@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import msgspec
-
 from llmrec.errors import InputError
 from llmrec.prompting import (
     Prompt,
@@ -25,7 +23,7 @@ from llmrec.prompting import (
 )
 from llmrec.records import Completion, Content, GenerationSettings, Intent, Product, ProductSummary
 from llmrec.seams import Generator
-from llmrec.summarize.checkpoint import Checkpoint
+from llmrec.storage import Ledger, fingerprint
 from llmrec.summarize.report import Report
 
 Source = TypeVar("Source", Product, Content)
@@ -49,28 +47,34 @@ class _Writer(Generic[Source, Written]):
             raise InputError(f"{self.prompt.name}: a prompt for the task {self.prompt.task}", next_step=step)
         self.settings = settings or self.prompt.settings
         self.report = Report()
+        #: Records that were taken from a ledger.
+        self.resumed = 0
         digest = getattr(generator, "digest", "") or generator.reference
-        #: All that the answers depend on beside the record: prompt, model, adapter, settings.
-        self.recipe = msgspec.json.encode([self.prompt.digest, digest, generator.adapter, self.settings])
+        #: Changes with all that the answers depend on beside the record: prompt, model, adapter, settings.
+        self.settings_digest = fingerprint(self.prompt.digest, digest, generator.adapter, self.settings)
+
+    def ledger(self, output: str | Path, *, resume: bool = True) -> Ledger[Written]:
+        """A ledger beside an output: with it an interrupted run goes on where it was (see ``Ledger``)."""
+        return Ledger(output, self.written, self.settings_digest, resume=resume)
 
     def write(
-        self, records: Iterable[Source], batch_size: int = BATCH, checkpoint: Checkpoint | None = None
+        self, records: Iterable[Source], batch_size: int = BATCH, ledger: Ledger[Written] | None = None
     ) -> Iterator[Written]:
-        """Write for each record, in order; what the checkpoint holds is not written again."""
+        """Write for each record, in order; what the ledger holds is not written again."""
         if batch_size < 1:
             raise InputError(f"batch_size is {batch_size}", next_step="Give a whole number from 1.")
         stream = iter(records)
         while batch := list(islice(stream, batch_size)):
-            keys = [Checkpoint.key(self.recipe, record) if checkpoint is not None else "" for record in batch]
-            done: dict[int, Written] = {}
-            for i, key in enumerate(keys):
-                if checkpoint is not None and (kept := checkpoint.get(key, self.written)) is not None:
-                    done[i] = kept
+            # a record that was changed since is another record
+            keys = [f"{record.id} {fingerprint(record)}" for record in batch]
+            found = ledger.done if ledger is not None else {}
+            done: dict[int, Written] = {i: found[key] for i, key in enumerate(keys) if key in found}
+            self.resumed += len(done)
             pending = [i for i in range(len(batch)) if i not in done]
             for i, written in zip(pending, self._write_batch([batch[i] for i in pending]), strict=True):
                 done[i] = written
-                if checkpoint is not None:
-                    checkpoint.add(keys[i], written)
+                if ledger is not None:
+                    ledger.add(keys[i], written)
             for i in range(len(batch)):
                 self.report.count(done[i].problems)
                 yield done[i]
@@ -127,19 +131,19 @@ class Summarizer(_Writer[Product, ProductSummary]):
         super().__init__(generator, prompt, settings)
 
     def summarize(
-        self, products: Iterable[Product], batch_size: int = BATCH, checkpoint: Checkpoint | None = None
+        self, products: Iterable[Product], batch_size: int = BATCH, ledger: Ledger[ProductSummary] | None = None
     ) -> Iterator[ProductSummary]:
         """Summarise products, in order, a batch at a time.
 
         Args:
             products: Any number of them; they are streamed.
             batch_size: Products that the model gets at once.
-            checkpoint: Holds finished summaries, so that an interrupted run goes on where it was.
+            ledger: Holds finished summaries, so that an interrupted run goes on where it was (``ledger``).
 
         Raises:
             GenerationError: The model or its server failed.
         """
-        return self.write(products, batch_size, checkpoint)
+        return self.write(products, batch_size, ledger)
 
     def _variables(self, record: Product) -> dict[str, Any]:
         return product_variables(record)
@@ -176,14 +180,14 @@ class IntentWriter(_Writer[Content, Intent]):
         super().__init__(generator, prompt, settings)
 
     def intents(
-        self, contents: Iterable[Content], batch_size: int = BATCH, checkpoint: Checkpoint | None = None
+        self, contents: Iterable[Content], batch_size: int = BATCH, ledger: Ledger[Intent] | None = None
     ) -> Iterator[Intent]:
         """Write intents, in order; arguments and errors as of ``Summarizer.summarize``.
 
         A content without any text gets an empty intent that says so; a shopping intent of a search that is shorter
         than the intent itself is still the model's, so that all kinds are treated alike.
         """
-        return self.write(contents, batch_size, checkpoint)
+        return self.write(contents, batch_size, ledger)
 
     def _variables(self, record: Content) -> dict[str, Any]:
         return content_variables(record)
