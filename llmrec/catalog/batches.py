@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 #: Rows of a batch, and characters after which a batch ends early, so that long rows do not fill the memory.
-ROWS = 1000
+ROWS = 250
 SIZE = 8 << 20
 #: Columns of rows whose values are a ``Product`` already, and of rows whose values are a ``dict`` with any keys.
 OWN = ("a product",)

@@ -14,7 +14,7 @@ from typing import Any
 
 from llmrec.catalog.batches import Batch
 from llmrec.catalog.columns import Plan
-from llmrec.catalog.prices import Prices
+from llmrec.catalog.prices import Prices, plain_amount
 from llmrec.catalog.rejects import RejectLog, empty
 from llmrec.catalog.text import NULLS, clean_block, clean_line
 from llmrec.catalog.values import attributes_of, category_paths, first_price, image_list, name_of, plain, text_of
@@ -116,18 +116,22 @@ class Builder:
         if place < 0:
             return [None] * count
         values = cells[place] if place == plan.price else [first_price(cell) for cell in cells[place]]
-        codes: Sequence[str] = [""] * count
-        if plan.currency >= 0:
-            codes = _lines(cells[plan.currency])
-        if plan.header_currency:
-            codes = [code or plan.header_currency for code in codes]
-        found = list(map(self._prices.parse, values, codes))
-        for i, (price, fault) in enumerate(found):
+        code = self._prices.code
+        codes = [code(text) for text in _lines(cells[plan.currency])] if plan.currency >= 0 else [""] * count
+        default = plan.header_currency or self._prices.default
+        amounts: list[Price | None] = []
+        for i, value in enumerate(values):
+            if type(value) is str and plain_amount(value):
+                amounts.append(Price(float(value), codes[i] or default))
+                continue
+            price, fault = self._prices.parse(value, codes[i] or plan.header_currency)
+            amounts.append(price)
             if fault:
                 reason = "price_repaired" if price else "bad_price"
-                cell = cells[place][i]
-                self._log.add(file, batch.numbers[i], batch.lines[i], "price", reason, fault, cell, kept=True)
-        return [price for price, _ in found]
+                self._log.add(
+                    file, batch.numbers[i], batch.lines[i], "price", reason, fault, cells[place][i], kept=True
+                )
+        return amounts
 
     def _extras(self, plan: Plan, cells: list[Sequence[Any]], count: int) -> list[dict[str, Any]]:
         columns = [(name, [c if type(c) is str else plain(c) for c in cells[place]]) for name, place in plan.extra]

@@ -18,7 +18,10 @@ from llmrec.catalog.text import NULLS
 from llmrec.errors import InputError
 from llmrec.records import Price
 
-_PLAIN = re.compile(r"\d{1,15}(?:\.\d{1,2}|\.\d{4,18})?|0\.\d{1,18}|\d{4,15}\.\d{3}|\d(?:\.\d{1,17})?[eE]\+?\d{1,2}")
+#: Whether a text is a number and nothing else, so that its float is its amount.
+plain_amount = re.compile(
+    r"\d{1,15}(?:\.\d{1,2}|\.\d{4,18})?|0\.\d{1,18}|\d{4,15}\.\d{3}|\d(?:\.\d{1,17})?[eE]\+?\d{1,2}"
+).fullmatch
 _RANGE = re.compile(r"\d[\s\w.,€$£¥]{0,12}?\s*(?:[-–—~～]|\bto\b|\bbis\b|\bà\b|\bhasta\b)\s*\D{0,5}\d", re.IGNORECASE)
 _NUMBER = re.compile(r"\d++(?:[.,'’\s]\d++)*+")
 _NEGATIVE = re.compile(r"^\s*(?:[A-Z]{3}|\D?)\s*[-−]\s*\D{0,3}\d|^\s*\(.*\d.*\)\s*$")
@@ -33,7 +36,7 @@ _SIGNS = {
     "AU$": "AUD", "C$": "CAD", "CA$": "CAD", "HK$": "HKD", "NT$": "TWD", "S$": "SGD", "NZ$": "NZD", "MX$": "MXN",
     "RM": "MYR", "Rp": "IDR", "Rs": "INR", "Rs.": "INR", "د.إ": "AED", "Fr.": "CHF", "SFr.": "CHF", "TL": "TRY",
 }  # fmt: skip
-_CODES = {code: code for code in map(str.upper, CURRENCIES)}
+_CODES = frozenset(map(str.upper, CURRENCIES))
 _CACHED = 100_000
 
 
@@ -45,7 +48,7 @@ class Prices:
     """
 
     def __init__(self, currency: str = "") -> None:
-        self._default = currency
+        self.default = currency
         self._seen: dict[tuple[str, str], tuple[Price | None, str]] = {}
 
     def parse(self, value: Any, currency: str = "") -> tuple[Price | None, str]:
@@ -79,8 +82,8 @@ class Prices:
             return None, ""
         if isinstance(value, bool):
             return None, f"{value} is not a price"
-        named = (_CODES.get(currency) or self.code(currency)) if currency else self._default
-        if not isinstance(value, str) or _PLAIN.fullmatch(value):
+        named = self.code(currency) if currency else self.default
+        if not isinstance(value, str) or plain_amount(value):
             try:
                 amount = float(value)
             except (ValueError, TypeError, OverflowError):
@@ -109,15 +112,17 @@ class Prices:
         if not currency:
             code = _CODE.search(value)
             sign = parsed.currency or ""
-            named = code[1] if code and code[1] == sign else self.code(sign) or self._default
+            named = code[1] if code and code[1] == sign else self.code(sign) or self.default
         return Price(amount, named), f"{value!r} is a range: its lower bound is taken" if is_range else ""
 
     def code(self, sign: str) -> str:
         """The ISO 4217 code of a sign or code, "" when unknown."""
+        if sign in _CODES or not sign:
+            return sign
         sign = sign.strip()
         if sign in _SHARED:
             using, usual = _SHARED[sign]
-            return self._default if self._default in using else usual
+            return self.default if self.default in using else usual
         if sign in _SIGNS:
             return _SIGNS[sign]
         return sign.upper() if len(sign) == 3 and sign.isascii() and sign.isalpha() else ""
