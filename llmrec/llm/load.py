@@ -52,10 +52,11 @@ def load_generator(
         raise InputError(f"backend {backend!r}: unknown", next_step="Give auto, transformers or openai.")
     name, url = reference, base_url
     if reference.startswith(SERVER):
-        name, _, address = reference.removeprefix(SERVER).rpartition("@")
-        if not name:
-            name, address = reference.removeprefix(SERVER), ""
-        url = base_url or address
+        # a model's name and an address may both hold an @
+        name, at, address = reference.removeprefix(SERVER).partition("@http")
+        if not at:
+            name, _, address = name.partition("@")
+        url = base_url or f"{at[1:]}{address}"
     if backend == "openai" or reference.startswith(SERVER) or (backend == "auto" and base_url):
         if adapter:
             step = "Load the adapter in the server and give its name there as the model."

@@ -66,7 +66,9 @@ class OpenAIGenerator:
         if not url.startswith(("http://", "https://")):
             step = "Give an address such as http://localhost:8000/v1."
             raise InputError(f"{base_url!r}: not the address of a server", next_step=step)
-        self.model, self.url = model, f"{url}/chat/completions"
+        self.model, self._url = model, f"{url}/chat/completions"
+        #: The address as it may be shown: without a login.
+        self.url = _without_login(self._url)
         self.reference = self.digest = f"openai:{model}@{_without_login(url)}"
         self.adapter: str | None = None
         self.seed, self.concurrency = seed, concurrency
@@ -122,7 +124,7 @@ class OpenAIGenerator:
         for attempt in range(self.retries + 1):
             wanted = 0.0
             try:
-                answer = self._client.post(self.url, json=body)
+                answer = self._client.post(self._url, json=body)
             except httpx.TransportError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
             else:
