@@ -29,10 +29,10 @@ _LETTER = rf"(?:(?![{_PAIRED}\u0964\u0965])[\w\u0900-\u0dff])"
 _RUN = re.compile(rf"[{_PAIRED}]+|{_LETTER}+(?:[-./_]{_LETTER}+)*")
 _PAIRED_RUN = re.compile(rf"[{_PAIRED}]")
 _PIECE = re.compile(r"\d+(?:\.\d+)?|(?:[^\W\d_]|[\u0900-\u0dff])+")
-_JOINER = re.compile(r"[-_]|(?<!\d)\.|\.(?!\d)")
 # "MB942Z/A" is one model number
 _SUFFIX = re.compile(r"(?:(?<=\d)|(?<=\d[a-z]))/(?=[a-z0-9]$)")
 _MODEL = re.compile(r"([^\W\d]+\d{2,})[^\W\d]+")
+_DECIMAL = re.compile(r"[^\W\d]*\d+(?:\.\d+)+[^\W\d]*")
 # accents of Latin, Greek and Cyrillic; the optional vowels of Hebrew and Arabic, and the Arabic stretch
 _DROPPED = re.compile("[\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670]+")
 _SPELT = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "æ": "ae", "œ": "oe", "ı": "i", "ð": "d", "þ": "th", "ħ": "h"})
@@ -71,7 +71,7 @@ def parts_of(run: str) -> tuple[str, ...]:
         short = (joined,) if joined.isalpha() and len(joined) <= SHORT else ()
         return short + tuple(part for word in run.split("/") if word for part in parts_of(word))
     found = []
-    words = [word for word in _JOINER.split(run) if word]
+    words = _words(run)
     whole = "".join(words)
     coded = any(char.isdigit() for char in run)
     if len(words) > 1 and (coded or len(whole) <= SHORT):
@@ -84,6 +84,12 @@ def parts_of(run: str) -> tuple[str, ...]:
     # the model without the letters for its colour or country: "dle0442wh" and "dle0442w" are both a "dle0442"
     models = [match[1] for match in map(_MODEL.fullmatch, found) if match]
     return tuple(found + [model for model in dict.fromkeys(models) if model not in found])
+
+
+def _words(run: str) -> list[str]:
+    """The run at its hyphens and points, but for decimal ones: "8.1mp" stays whole, "9S00.006" does not."""
+    split = ([part] if _DECIMAL.fullmatch(part) else part.split(".") for part in re.split("[-_]", run))
+    return [word for words in split for word in words if word]
 
 
 #: Letters up to which ``e-mail`` and ``a/v`` are one word as well as two.
