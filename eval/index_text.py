@@ -23,7 +23,7 @@ from llmrec.evaluate import evaluate_matches, read_qrels
 from llmrec.index import Index
 from llmrec.llm import load_generator
 from llmrec.records import Query
-from llmrec.summarize import Checkpoint, Summarizer, checkpoint_path
+from llmrec.summarize import Summarizer
 
 METRICS = ["recall@1", "recall@10", "mrr@10"]
 
@@ -53,8 +53,8 @@ def main() -> None:
     start = time.process_time()
     chosen.work.mkdir(parents=True, exist_ok=True)
     summarizer = Summarizer(load_generator(chosen.model))
-    with Checkpoint.open(checkpoint_path(chosen.work / "summaries.jsonl")) as checkpoint:
-        summaries = list(summarizer.summarize(products, checkpoint=checkpoint))
+    with summarizer.ledger(chosen.work / "summaries.jsonl") as ledger:
+        summaries = list(summarizer.summarize(products, ledger=ledger))
     seconds = time.process_time() - start
     readable = sum(bool(summary.summary or summary.highlights) for summary in summaries)
 
@@ -76,13 +76,15 @@ def main() -> None:
     )
     for (text, retriever), run in runs.items():
         scored = evaluate_matches(run, qrels, metrics=METRICS, baseline=runs["product", retriever])
-        row = {"text": text, "retriever": retriever}
+        row: dict[str, object] = {"text": text, "retriever": retriever}
         for name in METRICS:
             estimate, compared = scored.metrics[name], scored.comparison[name]
             row[name] = [round(estimate.value, 4), estimate.low, estimate.high]
             row[f"{name} p"] = compared.p_value
         rows.append(row)
-        shown = "  ".join(f"{name} {scored.metrics[name]} (p {row[f'{name} p']:.3f})" for name in METRICS)
+        shown = "  ".join(
+            f"{name} {scored.metrics[name]} (p {scored.comparison[name].p_value:.3f})" for name in METRICS
+        )
         print(f"{text:8s} {retriever:7s} {shown}")
     result = {
         "command": "python eval/index_text.py " + " ".join(sys.argv[1:]),

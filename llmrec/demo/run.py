@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -19,14 +19,12 @@ from llmrec.demo.data import DemoData, find_data
 from llmrec.demo.page import PageData, Tile, write_page
 from llmrec.errors import LlmrecError
 from llmrec.records import Content, Intent, Match, Product, ProductSummary
-from llmrec.storage import Ledger, fingerprint, read_records, write_records
+from llmrec.storage import fingerprint, read_records, write_records
 
 if TYPE_CHECKING:
     from llmrec.evaluate import Estimate
     from llmrec.index import Index
-
-Record = TypeVar("Record", bound=msgspec.Struct)
-Item = TypeVar("Item")
+    from llmrec.seams import Generator
 
 ENCODER = "starter:minilm"
 CHAT_MODEL = "starter:smollm2-135m"
@@ -103,16 +101,13 @@ def run_demo(
     intents: dict[str, Intent] = {}
     summaries: dict[str, ProductSummary] = {}
     if generator is not None:
-        from llmrec.summarize import IntentWriter, Summarizer
-
+        # a language model is the slowest part on a CPU: the demo lets it write about what the page shows first
+        clips = [content for content in contents if content.timed_text]
         with step("summarize", f"summarize: {chat_model} on the clips, and on the first products found for them"):
-            # a language model is the slowest part on a CPU: the demo lets it write about what the page shows first
-            clips = [content for content in contents if content.timed_text]
-            firsts = {m.products[0].product_id for m in matches if m.products and m.content_id in {c.id for c in clips}}
-            best = {id: products[id] for id in sorted(firsts)[:SUMMARIES]}
-            summarize, intents_of = Summarizer(generator).summarize, IntentWriter(generator).intents
-            summaries = _once(out / "summaries.jsonl", ProductSummary, best, summarize, chat_model)
-            intents = _once(out / "intents.jsonl", Intent, {c.id: c for c in clips}, intents_of, chat_model)
+            names = {content.id for content in clips}
+            firsts = {m.products[0].product_id for m in matches if m.products and m.content_id in names}
+            summaries = _summaries(generator, [products[id] for id in sorted(firsts)[:SUMMARIES]], out)
+            intents = _intents(generator, clips, out)
 
     truth = _truth(found)
     metrics, tiles = _metrics(matches, truth)
@@ -227,19 +222,22 @@ def _interval(estimate: Estimate) -> str:
     return f"95%: {estimate.low:.2f}–{estimate.high:.2f}, "
 
 
-def _once(
-    target: Path,
-    type: type[Record],
-    items: dict[str, Item],
-    write: Callable[[list[Item]], Iterable[Record]],
-    model: str,
-) -> dict[str, Record]:
-    """What a model writes about each item, by id; what an earlier run wrote about an equal item is taken again."""
-    with Ledger(target, type, fingerprint(model)) as ledger:
-        keys = {id: fingerprint(item) for id, item in items.items()}
-        todo = [id for id, key in keys.items() if key not in ledger.done]
-        for id, record in zip(todo, write([items[id] for id in todo]), strict=True):
-            ledger.add(keys[id], record)
-        records = {id: ledger.done[key] for id, key in keys.items()}
-    write_records(target, records.values(), type)
-    return records
+def _summaries(generator: Generator, products: list[Product], out: Path) -> dict[str, ProductSummary]:
+    """The ledger stays, so that a second demo takes again what the first wrote."""
+    from llmrec.summarize import Summarizer
+
+    summarizer, target = Summarizer(generator), out / "summaries.jsonl"
+    with summarizer.ledger(target) as ledger:
+        written = list(summarizer.summarize(products, ledger=ledger))
+        write_records(target, written, ProductSummary)
+    return {summary.product_id: summary for summary in written}
+
+
+def _intents(generator: Generator, contents: list[Content], out: Path) -> dict[str, Intent]:
+    from llmrec.summarize import IntentWriter
+
+    writer, target = IntentWriter(generator), out / "intents.jsonl"
+    with writer.ledger(target) as ledger:
+        written = list(writer.intents(contents, ledger=ledger))
+        write_records(target, written, Intent)
+    return {intent.content_id: intent for intent in written}
