@@ -140,16 +140,16 @@ def _from_json(text: str, schema: Schema) -> dict[str, Any] | None:
     value = found.value if found else None
     if isinstance(value, list):
         value = next((item for item in value if isinstance(item, dict)), None)
+    best: dict[str, Any] = {}
+    # the answer may lie in an object of one key ({"product": {…}})
     for candidate in (value, *(value.values() if isinstance(value, dict) else ())):
-        if isinstance(candidate, dict):
-            named = [(label_of(key, schema), item) for key, item in candidate.items()]
-            fields: dict[str, Any] = {}
-            for name, item in named:
-                if name is not None:
-                    fields.setdefault(name, item)
-            if fields:
-                return fields | ({"": True} if found and not found.complete else {})
-    return None
+        fields: dict[str, Any] = {}
+        for key, item in candidate.items() if isinstance(candidate, dict) else ():
+            if (name := label_of(key, schema)) is not None:
+                fields.setdefault(name, item)
+        if len(fields) > len(best):
+            best = fields
+    return (best | ({"": True} if found and not found.complete else {})) if best else None
 
 
 def _begins_anew(text: str, schema: Schema) -> bool:

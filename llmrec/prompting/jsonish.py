@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 #: Deeper nesting than this is no answer to any prompt of ours.
 DEEPEST = 8
+#: Brackets that may turn out to be prose before the answer is taken to be something else.
+TRIES = 8
 _SPACE = re.compile(r"\s*")
 _BARE = re.compile(r"[^\s,:{}\[\]\"']+")
 _CLOSES = {'"': '"', "'": "'", "“": "”", "‘": "’"}
@@ -32,7 +35,7 @@ class Found:
 
 def first_object(text: str) -> Found | None:
     """Read the first JSON object or array of objects in a text; never raises."""
-    for match in re.finditer(r"[{\[]", text[:4000]):
+    for match in islice(re.finditer(r"[{\[]", text), TRIES):
         # a bracket in prose ("[see below]") is not an array of objects
         if match[0] == "[" and not re.match(r"\[\s*\{", text[match.start() :]):
             continue

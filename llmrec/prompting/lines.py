@@ -47,6 +47,7 @@ def read_lines(text: str, schema: Schema) -> Lines:
     """Read labelled lines; the first value of a label counts."""
     out = Lines()
     current: str | None = None
+    block = False  # the label stood alone, its values are on the lines after it
     for raw in text.splitlines():
         line = raw.strip()
         if not line or line.startswith("```"):
@@ -62,9 +63,11 @@ def read_lines(text: str, schema: Schema) -> Lines:
                 current = None
             else:
                 out.fields[name] = value
-                current = name
-        elif current is not None and _continues(out.fields[current], schema[current].type, bool(bullet), bool(match)):
+                current, block = name, not value
+        elif current is not None and _continues(schema[current].type, bool(bullet), bool(match), block):
             out.fields[current] = f"{out.fields[current]}\n{body}".strip()
+            # a text is one line; a list may go on
+            block = block and schema[current].type != "text"
         elif match and not bullet and match[2].strip():
             out.unknown.append(match[1].strip())
             current = None
@@ -76,11 +79,11 @@ def read_lines(text: str, schema: Schema) -> Lines:
     return out
 
 
-def _continues(value: str, type: str, bullet: bool, labelled: bool) -> bool:
+def _continues(type: str, bullet: bool, labelled: bool, block: bool) -> bool:
     """Whether a line without a label of ours belongs to the field before it."""
     if type == "text":
-        return not value and not labelled
-    return bullet or (type == "map" and labelled and (not value or "\n" in value)) or (not value and not labelled)
+        return block and not labelled
+    return bullet or (block and (type == "map") == labelled)
 
 
 def _plain(name: str) -> str:

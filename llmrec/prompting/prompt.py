@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
+from jinja2 import TemplateError
 
 from llmrec.errors import InputError
 from llmrec.prompting.finder import shipped
@@ -98,7 +99,11 @@ class Prompt:
                 raise InputError(f"{self._shown}: variable {shown} {fault}", next_step=step)
         truncated: dict[str, int] = {}
         ready = {name: self._prepare(name, value, truncated) for name, value in values.items()}
-        messages = tuple(Message(role, template.render(ready).strip()) for role, template in self._templates)
+        try:
+            messages = tuple(Message(role, template.render(ready).strip()) for role, template in self._templates)
+        except (TemplateError, TypeError, ValueError, ArithmeticError) as error:
+            step = "Correct the template; maps are lists of (name, value) pairs in it."
+            raise InputError(f"{self._shown}: cannot be filled: {error}", next_step=step) from error
         return Rendered(messages, {name: count for name, count in truncated.items() if count})
 
     def _prepare(self, name: str, value: Any, truncated: dict[str, int]) -> Any:

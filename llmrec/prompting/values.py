@@ -23,12 +23,12 @@ def as_text(value: Any, declared: OutputField, name: str, problems: Problems, *,
     """One text, without repeated sentences."""
     text = _flat(value)
     sentences = [part for part in _SENTENCE.split(text) if part]
-    kept: list[str] = []
+    once: dict[str, str] = {}
     for sentence in sentences:
-        if _key(sentence) in {_key(other) for other in kept}:
-            _note(problems, f"{name}: repeated text dropped")
-        else:
-            kept.append(sentence)
+        once.setdefault(_key(sentence), sentence)
+    kept = list(once.values())
+    if len(kept) < len(sentences):
+        _note(problems, f"{name}: repeated text dropped")
     text = " ".join(kept)
     if cut and text and text[-1] not in ".!?。！？":
         _note(problems, f"{name}: cut off")
