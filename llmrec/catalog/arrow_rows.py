@@ -18,6 +18,8 @@ from llmrec.records import Product
 from llmrec.storage import arrow_schema, read_parquet
 
 _BATCH = 4096
+#: What pyarrow raises, beside its own errors, on damaged files and on values that Python cannot hold.
+_FAULTS = (OSError, ValueError, TypeError, LookupError, ArithmeticError, NotImplementedError, RuntimeError, MemoryError)
 
 
 def parquet_rows(file: str, log: RejectLog, *, own: bool) -> Iterator[Row]:
@@ -32,7 +34,7 @@ def parquet_rows(file: str, log: RejectLog, *, own: bool) -> Iterator[Row]:
                     yield Row(number, None, OWN, product, 0)
             else:
                 yield from _rows(file, table.iter_batches(batch_size=_BATCH), log)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, *_FAULTS) as error:
         raise _damaged(file, "Parquet", error) from error
 
 
@@ -50,7 +52,7 @@ def arrow_rows(file: str, log: RejectLog) -> Iterator[Row]:
             else:
                 batches = iter(pa.ipc.open_stream(source))
             yield from _rows(file, (part for batch in batches for part in _parts(batch)), log)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, *_FAULTS) as error:
         raise _damaged(file, "Arrow", error) from error
 
 
@@ -87,6 +89,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _parts(batch: Any) -> Iterator[Any]:
+    batch.validate(full=True)  # pyarrow trusts the offsets in a file: wrong ones would end the process
     for start in range(0, batch.num_rows, _BATCH):
         yield batch.slice(start, _BATCH)
 

@@ -95,6 +95,25 @@ def test_damaged_files(tmp_path: Path, name: str, cut: float) -> None:
         list(Catalog.read(path))
 
 
+def test_damaged_names_and_texts(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": ["1"], "title": ["a kettle"]}), tmp_path / "a.parquet", compression="none")
+    data = (tmp_path / "a.parquet").read_bytes()
+    for word in (b"title", b"a kettle"):
+        (tmp_path / "b.parquet").write_bytes(data.replace(word, b"\xac" + word[1:]))
+        with pytest.raises(InputError, match="cannot be read as Parquet"):
+            list(Catalog.read(tmp_path / "b.parquet"))
+
+
+def test_offsets_that_point_outside_are_met_before_they_are_followed(tmp_path: Path) -> None:
+    stream(tmp_path / "a.arrow", pa.table({"id": ["1"], "title": ["a kettle"]}))
+    data = (tmp_path / "a.arrow").read_bytes()
+    offsets, text = bytes([8, 0, 0, 0]), b"a kettle"
+    assert data.count(offsets + text) == 1
+    (tmp_path / "a.arrow").write_bytes(data.replace(offsets + text, bytes([255, 255, 255, 127]) + text))
+    with pytest.raises(InputError, match="cannot be read as Arrow"):
+        list(Catalog.read(tmp_path / "a.arrow"))
+
+
 def test_text_named_parquet(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("id,title\n1,a\n")
     with pytest.raises(InputError, match="is not Parquet"):
