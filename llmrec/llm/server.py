@@ -9,15 +9,17 @@ Each conversation is one ``POST /chat/completions``; several run at once, answer
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import random
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Future
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmrec.errors import GenerationError, InputError
 from llmrec.llm.usage import Usage
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     import httpx
 
 logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 #: Answers after which the same question may be asked again.
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
@@ -60,8 +63,6 @@ class OpenAIGenerator:
         retries: int = 5,
         backoff: float = 0.5,
     ) -> None:
-        import httpx
-
         url = base_url.rstrip("/")
         if not url.startswith(("http://", "https://")):
             step = "Give an address such as http://localhost:8000/v1."
@@ -74,11 +75,7 @@ class OpenAIGenerator:
         self.seed, self.concurrency = seed, concurrency
         self.retries, self.backoff, self._api_key_env = retries, backoff, api_key_env
         self.usage = Usage()
-        key = os.environ.get(api_key_env, "").strip()
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
-        limits = httpx.Limits(max_connections=concurrency)
-        self._client = httpx.Client(headers=headers, timeout=httpx.Timeout(timeout, connect=10.0), limits=limits)
-        self._stop = threading.Event()
+        self.timeout = timeout
 
     def generate(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Completion]:
         """Answer each conversation; the answers come in input order.
@@ -89,24 +86,34 @@ class OpenAIGenerator:
             GenerationError: The server kept failing, or answered something else; names its address and status.
         """
         started = time.perf_counter()
-        self._stop.clear()
-        with ThreadPoolExecutor(max_workers=self.concurrency) as pool:
-            futures = [pool.submit(self._ask, conversation, settings) for conversation in conversations]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-                failed = next((f for f in futures if f.done() and not f.cancelled() and f.exception()), None)
-                if failed is not None:
-                    failed.result()
-            finally:
-                # on an error or Ctrl-C: ask nothing more, wait no longer
-                self._stop.set()
-                for future in futures:
-                    future.cancel()
-        done = [future.result() for future in futures]
+        done = _run(self._ask_all(conversations, settings))
         self.usage.add(done, time.perf_counter() - started)
         return done
 
-    def _ask(self, conversation: Conversation, settings: GenerationSettings) -> Completion:
+    async def _ask_all(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Completion]:
+        import httpx
+
+        key = os.environ.get(self._api_key_env, "").strip()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        limits = httpx.Limits(max_connections=self.concurrency)
+        timeout = httpx.Timeout(self.timeout, connect=min(self.timeout, 10.0))
+        places = asyncio.Semaphore(self.concurrency)
+        async with httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits) as client:
+
+            async def ask(conversation: Conversation) -> Completion:
+                async with places:
+                    return await self._ask(client, conversation, settings)
+
+            tasks = [asyncio.create_task(ask(conversation)) for conversation in conversations]
+            try:
+                return await asyncio.gather(*tasks)
+            finally:  # after the first error nothing more is asked
+                for task in tasks:
+                    task.cancel()
+
+    async def _ask(
+        self, client: httpx.AsyncClient, conversation: Conversation, settings: GenerationSettings
+    ) -> Completion:
         import httpx
 
         turns = conversation[:-1] if conversation and conversation[-1].role == "assistant" else conversation
@@ -124,7 +131,7 @@ class OpenAIGenerator:
         for attempt in range(self.retries + 1):
             wanted = 0.0
             try:
-                answer = self._client.post(self._url, json=body)
+                answer = await client.post(self._url, json=body)
             except httpx.TransportError as error:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
             else:
@@ -137,8 +144,7 @@ class OpenAIGenerator:
             if attempt < self.retries:
                 pause = min(max(wanted, self.backoff * 2**attempt * random.uniform(0.5, 1.0)), LONGEST_WAIT)
                 logger.info("%s: %s; again in %.1f s", self.url, reason, pause)
-                if self._stop.wait(pause):
-                    break
+                await asyncio.sleep(pause)
         step = "See that the server is up and its address right, then run again."
         raise GenerationError(f"{self.url}: {reason} ({self.retries + 1} attempts)", next_step=step)
 
@@ -165,6 +171,32 @@ class OpenAIGenerator:
         if status == 404:
             return f"See that the address ends in /v1 and that the server has a model named {self.model!r}."
         return "See what the server says; a prompt may be too long for its model."
+
+
+def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine in a thread of its own, so that it runs in a notebook too, and Ctrl-C ends it at once."""
+    outcome: Future[Result] = Future()
+    running: list[Any] = []
+
+    async def body() -> Result:
+        running.extend((asyncio.get_running_loop(), asyncio.current_task()))
+        return await coroutine
+
+    def work() -> None:
+        try:
+            outcome.set_result(asyncio.run(body()))
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        return outcome.result()
+    finally:
+        if running:
+            with suppress(RuntimeError):  # it is over
+                running[0].call_soon_threadsafe(running[1].cancel)
+        thread.join(5.0)
 
 
 def _retry_after(answer: httpx.Response) -> float:

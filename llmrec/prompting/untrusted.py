@@ -39,7 +39,7 @@ def shorten(text: str, limit: int) -> tuple[str, int]:
     if len(text) <= limit:
         return text, 0
     head = text[: limit - 1]
-    space = head.rfind(" ")
+    space = len(head) if text[len(head)] == " " else head.rfind(" ")
     head = head[:space] if space > limit // 2 else head
     head = head.rstrip(" ,;/-")
     return head + "…", len(text) - len(head)
