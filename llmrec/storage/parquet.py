@@ -65,12 +65,13 @@ def read_parquet(source: str | Path, type: type[Record]) -> Iterator[Record]:
     try:
         with pq.ParquetFile(source) as file:
             for batch in file.iter_batches(batch_size=ROW_GROUP):
+                batch.validate(full=True)  # damaged offsets end the process when they are followed
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
                     for name in converters:
                         row[name] = msgspec.json.decode(row[name]) if row.get(name) else {}
                     yield msgspec.convert(row, type)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         step = "Check the path; a catalog of other columns is read by 'llmrec catalog import'."
         raise InputError(f"{source}: cannot be read as Parquet ({error})", next_step=step) from error
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
