@@ -48,7 +48,7 @@ def build_version(
     progress: Progress | None,
 ) -> None:
     """Write a new version of the index at ``path`` and make it the current one; see ``Index.build``."""
-    _check(settings)
+    check_settings(settings)
     refuse_unless_free(path, replace=replace)
     rows = list(products)
     _check_ids(rows)
@@ -103,7 +103,12 @@ def _encode(
     return {field: unit_or_zero(found[rows[field]], ids, encoder.reference) for field in FIELDS}
 
 
-def _check(settings: IndexSettings) -> None:
+def check_settings(settings: IndexSettings) -> None:
+    """Check that every choice is one of those there are.
+
+    Raises:
+        InputError: One is not.
+    """
     known = {
         "text": ("product", "summary", "both"),
         "dense": ("auto", "exact", "hnsw", "none"),

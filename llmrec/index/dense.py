@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,6 +18,9 @@ DenseChoice = Literal["auto", "exact", "hnsw", "none"]
 
 #: Products from which ``auto`` takes the graph: below, comparing with all of them takes a few milliseconds.
 GRAPH_FROM = 50_000
+
+#: Vectors from which the spread of a query's cosines is told.
+SAMPLE = 4096
 
 #: Neighbours of a node; breadth of the search when building and when asking (Malkov & Yashunin 2018, arXiv 1603.09320).
 LINKS, BUILD_BREADTH, SEARCH_BREADTH = 32, 200, 128
@@ -88,6 +92,16 @@ class Dense:
     def similarity(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Cosine of one query with the vectors of ``rows``, float32 ``[len(rows)]``."""
         return self.vectors[rows] @ query
+
+    def moments(self, query: NDArray[np.float32]) -> tuple[float, float]:
+        """Mean and deviation of one query's cosine over the catalog, from a sample where it is large."""
+        cosines = self._sample @ query
+        return float(cosines.mean()), float(cosines.std())
+
+    @cached_property
+    def _sample(self) -> NDArray[np.float32]:
+        rows = np.linspace(0, len(self.vectors) - 1, min(len(self.vectors), SAMPLE)).astype(np.int64)
+        return self.vectors[rows]
 
 
 def _read_graph(path: Path) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +12,12 @@ import msgspec
 import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
-from llmrec.index.build import IndexSettings, Progress, build_version
+from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
 from llmrec.index.dense import Dense, DenseChoice
 from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
 from llmrec.index.fusion import FUSIONS, FusionChoice
 from llmrec.index.lexical import Lexical
+from llmrec.index.scoring import Asked, Near, candidates, nearest
 from llmrec.index.texts import FIELDS, TextChoice
 from llmrec.records import Hit, Product, ProductSummary, Query
 from llmrec.seams import Encoder
@@ -85,12 +86,20 @@ class Index:
         return cls.open(path, encoder if dense != "none" else None)
 
     @classmethod
-    def open(cls, path: str | Path, encoder: Encoder | None = None, *, check: bool = True) -> Index:
+    def open(
+        cls,
+        path: str | Path,
+        encoder: Encoder | None = None,
+        *,
+        fusion: FusionChoice | None = None,
+        check: bool = True,
+    ) -> Index:
         """Open an index folder.
 
         Args:
             path: The folder.
             encoder: The encoder that it was built with; without it only words are searched (``search_by``).
+            fusion: Another way to fuse scores than the index was built for.
             check: Compare the hashes of all files first; False compares sizes only, for a large index just built.
 
         Raises:
@@ -99,7 +108,11 @@ class Index:
         path = Path(path)
         version, manifest = _read(path, check=check)
         _same_encoder(path, manifest["models"]["encoder"], encoder)
-        return cls(path, version, manifest, encoder)
+        index = cls(path, version, manifest, encoder)
+        if fusion is not None:
+            index.settings = msgspec.structs.replace(index.settings, fusion=fusion)
+            check_settings(index.settings)
+        return index
 
     @staticmethod
     def encoder_reference(path: str | Path) -> str | None:
@@ -138,18 +151,20 @@ class Index:
         if retriever not in self.retrievers:
             step = f"Choose one of: {', '.join(self.retrievers)}."
             raise InputError(f"{self.path}: no retriever {retriever!r}", next_step=step)
-        parts = [name for name in self.retrievers if ":" in name and _belongs(name, retriever)]
-        asked = [_Asked(query) for query in queries]
-        nearest = self._nearest(asked, [name for name in parts if name.startswith("dense:")], max(DEPTH, k))
-        fusion = FUSIONS[self.settings.fusion]
-        found = []
-        for row, query in enumerate(asked):
-            scores = self._scores(query, parts, nearest.get(row, {}), max(DEPTH, k))
-            rows = scores.pop("")
-            if len(parts) == 1:
-                fused = scores[parts[0]]
-            else:
-                fused = fusion(scores) if len(rows) else np.zeros(0, dtype=np.float32)
+        lexical = {f: index for f, index in self._lexical.items() if _takes_part(f"bm25:{f}", retriever)}
+        dense = {f: index for f, index in self._dense.items() if _takes_part(f"dense:{f}", retriever)}
+        asked, depth = [Asked(query) for query in queries], max(DEPTH, k)
+        near: list[dict[str, Near]] = [{} for _ in asked]
+        if dense:
+            near = nearest(asked, dense, self._needed_encoder(), depth)
+        found: list[list[Hit]] = []
+        for query, close in zip(asked, near, strict=True):
+            rows, scored = candidates(query, lexical, dense, close, depth)
+            if not len(rows):
+                found.append([])
+                continue
+            only = len(scored.raw) == 1
+            fused = next(iter(scored.raw.values())) if only else FUSIONS[self.settings.fusion](scored)
             best = np.lexsort((self._places[rows], -fused))[:k]
             found.append([Hit(self.ids[rows[i]], float(fused[i]), retriever) for i in best])
         return found
@@ -212,62 +227,16 @@ class Index:
         places[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
         return places
 
-    def _nearest(self, asked: Sequence[_Asked], parts: Sequence[str], depth: int) -> dict[int, dict[str, Any]]:
-        """Query vector and nearest rows of each dense part, for each query that has text."""
-        rows = [row for row, query in enumerate(asked) if query.whole]
-        if not parts or not rows:
-            return {}
+    def _needed_encoder(self) -> Encoder:
         if self._encoder is None:
             reference = self._manifest["models"]["encoder"]["reference"]
             step = f"Open it with Index.open(path, load_encoder({reference!r})), or search by 'bm25'."
             raise InputError(f"{self.path}: was opened without its encoder", next_step=step)
-        texts = list(dict.fromkeys(getattr(asked[row], field) for row in rows for field in FIELDS))
-        vectors = dict(zip(texts, self._encoder.encode(texts, kind="query"), strict=True))
-        found: dict[int, dict[str, Any]] = {row: {} for row in rows}
-        for name in parts:
-            field = name.split(":")[1]
-            batch = np.stack([vectors[getattr(asked[row], field)] for row in rows])
-            for row, vector, near in zip(rows, batch, self._dense[field].top(batch, depth), strict=True):
-                found[row][name] = (vector, near)
-        return found
-
-    def _scores(
-        self, query: _Asked, parts: Sequence[str], nearest: Mapping[str, Any], depth: int
-    ) -> dict[str, NDArray[Any]]:
-        """Scores of the query's candidates by each part; their rows under the empty name."""
-        lexical = {
-            name: self._lexical[name.split(":")[1]].scores(getattr(query, name.split(":")[1]))
-            for name in parts
-            if name.startswith("bm25:")
-        }
-        brought = [_top_rows(values, depth) for values in lexical.values()] + [near for _, near in nearest.values()]
-        rows = np.unique(np.concatenate(brought)) if brought else np.zeros(0, dtype=np.int64)
-        scores: dict[str, NDArray[Any]] = {"": rows}
-        scores.update({name: values[rows] for name, values in lexical.items()})
-        for name, (vector, _) in nearest.items():
-            scores[name] = self._dense[name.split(":")[1]].similarity(vector, rows)
-        return scores
+        return self._encoder
 
 
-class _Asked:
-    """A query with a text for each field: either stands in for the other."""
-
-    def __init__(self, query: Query) -> None:
-        self.title = query.title.strip() or query.text.strip()
-        self.whole = query.text.strip() or query.title.strip()
-
-
-def _belongs(part: str, retriever: str) -> bool:
+def _takes_part(part: str, retriever: str) -> bool:
     return retriever == "hybrid" or part == retriever or part.startswith(f"{retriever}:")
-
-
-def _top_rows(scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
-    """Rows of the ``depth`` highest scores above 0, with all that tie with the lowest of them."""
-    rows = np.flatnonzero(scores > 0)
-    if len(rows) > depth:
-        floor = np.partition(scores[rows], -depth)[-depth]
-        rows = rows[scores[rows] >= floor]
-    return rows
 
 
 def _read(path: Path, *, check: bool) -> tuple[Path, dict[str, Any]]:

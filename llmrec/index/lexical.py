@@ -6,6 +6,7 @@ the Lucene form of BM25 (Kamphuis et al., ECIR 2020).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llmrec.errors import ArtefactError
-from llmrec.index.query_words import SHORTEST_CODE, lookalike, query_words
+from llmrec.index.query_words import SHORTEST_CODE, QueryWords, code_weight, lookalike, query_words
 from llmrec.index.tokens import tokens
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 K1, B = 1.2, 0.75
+
+#: A word is rare when at most this many products, or this share of them, have it.
+RARE_COUNT, RARE_SHARE = 3, 0.005
 
 
 class Lexical:
@@ -65,18 +69,41 @@ class Lexical:
         """Write the arrays (``.npy``) and the vocabulary (JSON)."""
         self._model.save(folder, allow_pickle=False, show_progress=False)
 
-    def scores(self, text: str) -> NDArray[np.float32]:
+    def words(self, text: str) -> QueryWords:
+        """The words of a query, weighed against the words of this field."""
+        return query_words(text, self._model.vocab_dict, self._lookalikes)
+
+    def scores(self, words: QueryWords) -> NDArray[np.float32]:
         """BM25 of a query with every text, float32 ``[n]``; 0 where no word is shared."""
         found = np.zeros(self._count, dtype=np.float32)
-        arrays = self._model.scores
-        data, rows, starts = arrays["data"], arrays["indices"], arrays["indptr"]
-        vocabulary = self._model.vocab_dict
-        for word, weight in query_words(text, vocabulary, self._lookalikes).items():
-            column = vocabulary[word]
-            start, end = starts[column], starts[column + 1]
+        data, rows = self._model.scores["data"], self._model.scores["indices"]
+        for word, weight in words.weights.items():
+            start, end = self._column(word)
             # a row occurs once in a column, so plain indexing adds every value
             found[rows[start:end]] += np.float32(weight) * data[start:end]
         return found
+
+    def known(self, words: QueryWords) -> float:
+        """Share of the query's weight, by rarity, that lies on words which the field has: 0 to 1."""
+        inside = sum(weight * self._rarity(self._frequency(word)) for word, weight in words.weights.items())
+        outside = words.unknown * self._rarity(0)
+        return inside / (inside + outside) if inside else 0.0
+
+    def has_rare_code(self, words: QueryWords) -> bool:
+        """Whether the query holds a model number, or a long number, that few products have."""
+        few = max(RARE_COUNT, RARE_SHARE * self._count)
+        return any(code_weight(word) > 1 and self._frequency(word) <= few for word in words.weights)
+
+    def _column(self, word: str) -> tuple[int, int]:
+        column, starts = self._model.vocab_dict[word], self._model.scores["indptr"]
+        return int(starts[column]), int(starts[column + 1])
+
+    def _frequency(self, word: str) -> int:
+        start, end = self._column(word)
+        return end - start
+
+    def _rarity(self, frequency: int) -> float:
+        return math.log(1 + (self._count - frequency + 0.5) / (frequency + 0.5))
 
     def _lookalikes(self, form: str) -> Sequence[str]:
         return self._forms.get(form, ())

@@ -16,6 +16,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import cache
+from itertools import zip_longest
+from typing import NamedTuple
 
 from llmrec.index.tokens import parts_of, runs, tokens
 
@@ -49,9 +51,16 @@ _TENS = {
 MOST_RUNS, LONGEST_RUN = 10, 5
 
 
+class QueryWords(NamedTuple):
+    """The words of a query that the catalog has, with their weights, and the sum of the weights of those it has not."""
+
+    weights: dict[str, float]
+    unknown: float
+
+
 def query_words(
     text: str, vocabulary: Container[str], lookalikes: Callable[[str], Sequence[str]] | None = None
-) -> dict[str, float]:
+) -> QueryWords:
     """Weigh the words of a query.
 
     Args:
@@ -60,21 +69,19 @@ def query_words(
         lookalikes: Words of the catalog by their ``lookalike`` form: finds what was misread off a screen.
 
     Returns:
-        Word to weight: the square root of how often it was said (1 for a number put together or read anew), times
-        what its form says: function words count less, model numbers more.
+        The weight of a word is the square root of how often it was said (1 for a number put together or read anew),
+        times what its form says: function words count less, model numbers more.
     """
     counts = Counter(tokens(text))
     held = _function_words(counts)
     if all(word in held for word in counts):
         held = frozenset()
-    weights = {
-        word: math.sqrt(n) * (FUNCTION_WEIGHT if word in held else 1.0)
-        for word, n in counts.items()
-        if word in vocabulary
-    }
+    said = {word: math.sqrt(n) * (FUNCTION_WEIGHT if word in held else 1.0) for word, n in counts.items()}
+    weights = {word: weight for word, weight in said.items() if word in vocabulary}
     for word in [*_spelt(text, vocabulary), *_misread(counts, vocabulary, lookalikes)]:
         weights[word] = max(weights.get(word, 0.0), 1.0)
-    return {word: weight * _code_weight(word) for word, weight in weights.items()}
+    unknown = sum(w * code_weight(word) for word, w in said.items() if word not in held and word not in weights)
+    return QueryWords({word: weight * code_weight(word) for word, weight in weights.items()}, unknown)
 
 
 def lookalike(word: str) -> str:
@@ -85,7 +92,7 @@ def lookalike(word: str) -> str:
 def _spelt(text: str, vocabulary: Container[str]) -> list[str]:
     """Model numbers of the vocabulary that stand in the text in two or more pieces, and their parts."""
     words = runs(text)
-    said = [_numeral(word, after) for word, after in zip(words, [*words[1:], ""], strict=True)]
+    said = [_numeral(word, after) for word, after in zip_longest(words, words[1:], fillvalue="")]
     found: list[str] = []
     for start, first in enumerate(said):
         joined = first
@@ -109,7 +116,8 @@ def _misread(
             yield from lookalikes(lookalike(word))
 
 
-def _code_weight(word: str) -> float:
+def code_weight(word: str) -> float:
+    """What a word counts by its form: above 1 for model numbers and long numbers."""
     if len(word) < SHORTEST_CODE:
         return 1.0
     return NUMBER_WEIGHT if word.isdigit() else CODE_WEIGHT if _CODE.fullmatch(word) else 1.0

@@ -1,0 +1,103 @@
+"""The candidates of a query and their scores by every retriever."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from llmrec.index.dense import Dense
+from llmrec.index.fusion import Candidates
+from llmrec.index.lexical import Lexical
+from llmrec.index.texts import FIELDS
+from llmrec.records import Query
+from llmrec.seams import Encoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Asked:
+    """A query with a text for each field; either stands in for the other."""
+
+    def __init__(self, query: Query) -> None:
+        title, text = query.title.strip(), query.text.strip()
+        self.titled = bool(title)
+        self.title, self.whole = title or text, text or title
+
+    def __bool__(self) -> bool:
+        return bool(self.whole)
+
+    def text(self, field: str) -> str:
+        """What is asked of a field."""
+        return self.title if field == "title" else self.whole
+
+
+class Near(NamedTuple):
+    """A query's vector and the rows nearest to it, for one field."""
+
+    vector: NDArray[np.float32]
+    rows: NDArray[np.int64]
+
+
+def nearest(queries: Sequence[Asked], dense: dict[str, Dense], encoder: Encoder, depth: int) -> list[dict[str, Near]]:
+    """The nearest rows of each query in each field; nothing for an empty query."""
+    texts = list(dict.fromkeys(query.text(field) for query in queries if query for field in FIELDS))
+    found: list[dict[str, Near]] = [{} for _ in queries]
+    if not texts:
+        return found
+    vectors = dict(zip(texts, encoder.encode(texts, kind="query"), strict=True))
+    numbers = [number for number, query in enumerate(queries) if query]
+    for field, index in dense.items():
+        batch = np.stack([vectors[queries[number].text(field)] for number in numbers])
+        for number, vector, rows in zip(numbers, batch, index.top(batch, depth), strict=True):
+            found[number][field] = Near(vector, rows)
+    return found
+
+
+def candidates(
+    query: Asked, lexical: dict[str, Lexical], dense: dict[str, Dense], near: dict[str, Near], depth: int
+) -> tuple[NDArray[np.int64], Candidates]:
+    """Rows that any retriever brings in, and the scores of all of them by all retrievers.
+
+    Args:
+        query: The query.
+        lexical: Fields that are searched by words.
+        dense: Fields that are searched by vectors.
+        near: What ``nearest`` found for the query.
+        depth: How many rows each retriever brings in.
+    """
+    words = {field: index.words(query.text(field)) for field, index in lexical.items()}
+    by_words = {field: index.scores(words[field]) for field, index in lexical.items()}
+    brought = [top_rows(scores, depth) for scores in by_words.values()] + [found.rows for found in near.values()]
+    rows = np.unique(np.concatenate(brought)) if brought else np.zeros(0, dtype=np.int64)
+    raw: dict[str, Any] = {}
+    z: dict[str, Any] = {}
+    for field, scores in by_words.items():
+        raw[f"bm25:{field}"] = scores[rows]
+        z[f"bm25:{field}"] = _standard(scores[rows], float(scores.mean()), float(scores.std()))
+    for field, found in near.items():
+        similarity = dense[field].similarity(found.vector, rows)
+        raw[f"dense:{field}"] = similarity
+        z[f"dense:{field}"] = _standard(similarity, *dense[field].moments(found.vector))
+    known, coded = 1.0, False
+    if "whole" in lexical:
+        known = lexical["whole"].known(words["whole"])
+        coded = lexical["whole"].has_rare_code(lexical["whole"].words(query.title))
+    return rows, Candidates(raw, z, query.titled, known, coded)
+
+
+def top_rows(scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:
+    """Rows of the ``depth`` highest scores above 0, with all that tie with the lowest of them."""
+    rows = np.flatnonzero(scores > 0)
+    if len(rows) > depth:
+        floor = np.partition(scores[rows], -depth)[-depth]
+        rows = rows[scores[rows] >= floor]
+    return rows
+
+
+def _standard(values: NDArray[np.float32], mean: float, deviation: float) -> NDArray[np.float32]:
+    if deviation < 1e-9:
+        return np.zeros(len(values), dtype=np.float32)
+    return ((values - mean) / deviation).astype(np.float32)
