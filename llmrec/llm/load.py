@@ -12,8 +12,8 @@ from llmrec.errors import InputError
 from llmrec.seams import Generator
 
 SERVER = "openai:"
-#: Tokens of a batch, padding and answers included: about 400 MB of keys and values for a model of 135 M parameters.
-MAX_BATCH_TOKENS = 8192
+#: Tokens of a batch, padding and answers included: at most 750 MB of keys and values for SmolLM2-135M.
+MAX_BATCH_TOKENS = 16384
 API_KEY = "OPENAI_API_KEY"
 
 

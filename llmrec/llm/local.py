@@ -57,7 +57,7 @@ class TransformersGenerator:
         adapter: str | None = None,
         digest: str = "",
         threads: int = 1,
-        max_batch_tokens: int = 8192,
+        max_batch_tokens: int = 16384,
         seed: int = 0,
         break_loops: bool = True,
     ) -> None:
