@@ -52,8 +52,14 @@ def hf_decode_batch(
     out = model.generate(
         input_ids=ids.to(model.device),
         attention_mask=mask.to(model.device),
+        # what is not set here is filled in from the model's own configuration, and must not change the answers
         generation_config=GenerationConfig(
-            max_new_tokens=max_new_tokens, do_sample=False, pad_token_id=pad, eos_token_id=None
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            num_beams=1,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            pad_token_id=pad,
         ),
         logits_processor=[Choose()],
         stopping_criteria=[End()],

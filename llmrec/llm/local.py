@@ -211,7 +211,8 @@ def load_local(
 
 
 def _with_adapter(model: Any, adapter: Path, reference: str) -> Any:
-    from peft import PeftConfig, PeftModel
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
 
     weights = adapter / "adapter_model.safetensors"
     if not (adapter / "adapter_config.json").is_file() or not weights.is_file():
@@ -220,7 +221,11 @@ def _with_adapter(model: Any, adapter: Path, reference: str) -> Any:
     try:
         config = PeftConfig.from_pretrained(str(adapter))
         adapted: Any = PeftModel.from_pretrained(model, str(adapter), config=config, is_trainable=False)
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
+        with safe_open(weights, "pt") as file:
+            missing = sorted(set(get_peft_model_state_dict(adapted)) - set(file.keys()))
+        if missing:  # peft warns and goes on without them
+            raise ValueError(f"without the weights {', '.join(missing[:3])}")
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         step = f"Give the model that the adapter was trained on{_base(adapter)}."
         raise ModelError(f"{reference}: does not fit this model: {reason}", next_step=step) from error

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+#: Scripts without spaces, in which there are no word bounds to look for: Thai, Lao, Burmese, Khmer, kana, Han.
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+")
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
@@ -62,8 +64,7 @@ def find_literal(claim: str, text: str) -> tuple[int, int] | None:
     if not parts:
         return None
     bounded = r"(?<!\w)" + r"\s+".join(parts) + r"(?!\w)"
-    # scripts without spaces have no word bounds to look for
-    pattern = bounded if claim.isascii() else r"\s*".join(parts)
+    pattern = r"\s*".join(parts) if _UNSPACED.search(claim) else bounded
     match = re.search(pattern, text, re.IGNORECASE)
     return match.span() if match else None
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from llmrec.prompting.schema import OutputField
 
-_MARKUP = re.compile(r"<\|[^<>|]{0,40}\|>|</?data[^<>]{0,10}>|\*\*|__|`+")
+_MARKUP = re.compile(r"<\|[^<>|]{0,40}\|>|[<‹]/?[A-Za-z]{1,10}\s*/?>|\*\*|__|`+")
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+|(?<=[。！？])")
 _ITEMS = re.compile(r"\s*(?:[;\n•；]|\s/\s)\s*")
 _COMMAS = re.compile(r"\s*[,，、]\s+|[，、]")
@@ -30,6 +30,9 @@ def as_text(value: Any, declared: OutputField, name: str, problems: Problems, *,
     if len(kept) < len(sentences):
         _note(problems, f"{name}: repeated text dropped")
     text = " ".join(kept)
+    if text and not any(map(str.isalpha, text)):
+        _note(problems, f"{name}: text without a word dropped")
+        return ""
     if cut and text and text[-1] not in ".!?。！？":
         _note(problems, f"{name}: cut off")
         whole = " ".join(kept[:-1]) if len(kept) > 1 else text.rpartition(" ")[0]

@@ -184,6 +184,7 @@ def test_a_learned_prompt_answers_through_transformers(tiny, llama, tmp_path: Pa
 def test_adapters_of_pickle_or_of_another_model_are_refused(tiny, tmp_path: Path) -> None:
     import torch
     from peft import LoraConfig
+    from safetensors.torch import load_file, save_file
 
     config = LoraConfig(r=4, target_modules=["q_proj"], task_type="CAUSAL_LM")
     folder = save_adapter(tmp_path / "adapter", tiny["llama"], config)
@@ -196,6 +197,11 @@ def test_adapters_of_pickle_or_of_another_model_are_refused(tiny, tmp_path: Path
     (folder / "adapter_model.bin").unlink()
     weights.write_bytes(kept[:-64])
     with pytest.raises(ModelError):
+        load(tiny["llama"], adapter=str(folder))
+    weights.write_bytes(kept)
+    tensors = load_file(weights)
+    save_file({name: t for name, t in tensors.items() if "layers.1" not in name}, weights)
+    with pytest.raises(ModelError, match="without the weights"):
         load(tiny["llama"], adapter=str(folder))
     weights.write_bytes(kept)
     settings = (folder / "adapter_config.json").read_text().replace('"q_proj"', '"no_such_layer"')

@@ -126,6 +126,12 @@ def test_an_apostrophe_does_not_end_a_single_quoted_text() -> None:
     )
 
 
+def test_markup_and_texts_without_a_word_are_nothing() -> None:
+    parsed = parse_summary("Type: <b>shoe</b>\nSummary: 1.8")
+    assert (parsed.headline, parsed.summary) == ("shoe", "")
+    assert parsed.problems == ("summary: text without a word dropped", "summary: missing")
+
+
 def test_prose_is_the_summary_and_nothing_is_unreadable() -> None:
     parsed = parse_summary("This shoe is light.\nIt is blue.")
     assert parsed.summary == "This shoe is light. It is blue."

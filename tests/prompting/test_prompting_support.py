@@ -36,6 +36,7 @@ def test_literal_spans_end_at_words() -> None:
     assert find_literal("RUNNING  shoe", SHOE.title) == (13, 25)
     assert find_literal("run", SHOE.title) is None
     assert find_literal("42", SHOE.title) == (38, 40)
+    assert find_literal("öl", "Kettensägenöl Bio") is None
     assert find_literal("急須", "常滑風 急須 360ml") == (4, 6)
     assert find_literal("  ", "a") is None
 
