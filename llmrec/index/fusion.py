@@ -6,9 +6,10 @@ The default, ``zscore``, is a weighted sum of z-scores::
 
 ``known`` is the share of the query's weight that lies on words of the catalog: words can only vouch for what they
 know. ``sure`` is how far the best product of the vectors is ahead of the next nine, less when the query names a model
-number of the catalog, which decides by itself. ``t`` says how much more a title counts than the whole text. The form
-and its constants were chosen on tables of several sources with each source held out in turn
-(``eval/fusion_study.py``); a plain sum of z-scores loses to its better half wherever the other half is blind.
+number of the catalog, which decides by itself. ``t`` says how much more a title counts than the whole text. A product
+that names another model number than the query loses a part of its score (``llmrec.index.codes``). The form and its
+constants were chosen on tables of several sources with each source held out in turn (``eval/fusion_study.py``); a plain
+sum of z-scores loses to its better half wherever the other half is blind.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ FIELD = 9
 #: What vectors count of that when the query names a model number that the catalog has.
 BESIDE_CODE = 0.3
 
+#: What is left of the score of a product that names another model number.
+OTHER_CODE = 0.7
+
 #: The constant of reciprocal rank fusion in its paper.
 RRF = 60
 
@@ -43,7 +47,9 @@ class Candidates(NamedTuple):
     """The candidates of one query.
 
     ``raw`` and ``z`` hold float32 ``[n]`` for each part (``bm25:title`` …): the score, and the score in deviations
-    from the mean over the whole catalog.
+    from the mean over the whole catalog. ``titled``: the query has a title of its own; ``known``: share of it that the
+    catalog has words for; ``coded``: it names a model number of the catalog; ``other``: bool ``[n]``, the candidates
+    that name another one.
     """
 
     raw: dict[str, NDArray[np.float32]]
@@ -51,6 +57,7 @@ class Candidates(NamedTuple):
     titled: bool = False
     known: float = 1.0
     coded: bool = False
+    other: NDArray[np.bool_] | None = None
 
 
 def zscore(found: Candidates) -> NDArray[np.float32]:
@@ -63,6 +70,8 @@ def zscore(found: Candidates) -> NDArray[np.float32]:
         kind, field = name.split(":")
         side = math.sqrt(found.known) if kind == "bm25" else sure
         total += np.float32(side * (title if field == "title" else 1.0)) * z
+    if found.other is not None:
+        total[found.other & (total > 0)] *= np.float32(OTHER_CODE)
     return total
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
+from llmrec.index.codes import CodeBook
 from llmrec.index.dense import Dense, DenseChoice
 from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
 from llmrec.index.fusion import FUSIONS, FusionChoice
@@ -41,6 +42,7 @@ class Index:
         self.settings = msgspec.convert(manifest["settings"], IndexSettings)
         count = int(manifest["counts"]["products"])
         self._lexical = {field: Lexical.load(version / "lexical" / field, count) for field in FIELDS}
+        self._codes = CodeBook(self._lexical["title"], self._lexical["whole"])
         self._dense: dict[str, Dense] = {}
         if manifest["models"]["encoder"]:
             shape = (count, int(manifest["models"]["encoder"]["dimension"]))
@@ -157,14 +159,15 @@ class Index:
         near: list[dict[str, Near]] = [{} for _ in asked]
         if dense:
             near = nearest(asked, dense, self._needed_encoder(), depth)
+        # "bm25" and "dense" are what they are called: the fields summed, without what the default fusion knows besides
+        fuse = FUSIONS[self.settings.fusion] if retriever == "hybrid" else FUSIONS["sum"]
         found: list[list[Hit]] = []
         for query, close in zip(asked, near, strict=True):
-            rows, scored = candidates(query, lexical, dense, close, depth)
+            rows, scored = candidates(query, lexical, dense, close, self._codes, depth)
             if not len(rows):
                 found.append([])
                 continue
-            only = len(scored.raw) == 1
-            fused = next(iter(scored.raw.values())) if only else FUSIONS[self.settings.fusion](scored)
+            fused = next(iter(scored.raw.values())) if len(scored.raw) == 1 else fuse(scored)
             best = np.lexsort((self._places[rows], -fused))[:k]
             found.append([Hit(self.ids[rows[i]], float(fused[i]), retriever) for i in best])
         return found

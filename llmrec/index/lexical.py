@@ -7,7 +7,7 @@ the Lucene form of BM25 (Kamphuis et al., ECIR 2020).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,23 @@ class Lexical:
         """Write the arrays (``.npy``) and the vocabulary (JSON)."""
         self._model.save(folder, allow_pickle=False, show_progress=False)
 
+    @property
+    def vocabulary(self) -> Mapping[str, int]:
+        """The words of the field."""
+        return self._model.vocab_dict
+
+    def __len__(self) -> int:
+        return self._count
+
+    def rows(self, word: str) -> NDArray[np.int32]:
+        """Rows of the texts that hold a word of the vocabulary."""
+        start, end = self._column(word)
+        return self._model.scores["indices"][start:end]
+
+    def is_rare(self, word: str) -> bool:
+        """Whether few texts hold a word of the vocabulary."""
+        return len(self.rows(word)) <= max(RARE_COUNT, RARE_SHARE * self._count)
+
     def words(self, text: str) -> QueryWords:
         """The words of a query, weighed against the words of this field."""
         return query_words(text, self._model.vocab_dict, self._lookalikes)
@@ -85,22 +102,17 @@ class Lexical:
 
     def known(self, words: QueryWords) -> float:
         """Share of the query's weight, by rarity, that lies on words which the field has: 0 to 1."""
-        inside = sum(weight * self._rarity(self._frequency(word)) for word, weight in words.weights.items())
+        inside = sum(weight * self._rarity(len(self.rows(word))) for word, weight in words.weights.items())
         outside = words.unknown * self._rarity(0)
         return inside / (inside + outside) if inside else 0.0
 
     def has_rare_code(self, words: QueryWords) -> bool:
         """Whether the query holds a model number, or a long number, that few products have."""
-        few = max(RARE_COUNT, RARE_SHARE * self._count)
-        return any(code_weight(word) > 1 and self._frequency(word) <= few for word in words.weights)
+        return any(code_weight(word) > 1 and self.is_rare(word) for word in words.weights)
 
     def _column(self, word: str) -> tuple[int, int]:
         column, starts = self._model.vocab_dict[word], self._model.scores["indptr"]
         return int(starts[column]), int(starts[column + 1])
-
-    def _frequency(self, word: str) -> int:
-        start, end = self._column(word)
-        return end - start
 
     def _rarity(self, frequency: int) -> float:
         return math.log(1 + (self._count - frequency + 0.5) / (frequency + 0.5))

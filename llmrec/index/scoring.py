@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from llmrec.index.codes import CodeBook
 from llmrec.index.dense import Dense
 from llmrec.index.fusion import Candidates
 from llmrec.index.lexical import Lexical
@@ -16,6 +17,10 @@ from llmrec.seams import Encoder
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+#: Words of a query, known to the catalog, from which it is taken for talk.
+LONG_TALK = 80
 
 
 class Asked:
@@ -57,7 +62,12 @@ def nearest(queries: Sequence[Asked], dense: dict[str, Dense], encoder: Encoder,
 
 
 def candidates(
-    query: Asked, lexical: dict[str, Lexical], dense: dict[str, Dense], near: dict[str, Near], depth: int
+    query: Asked,
+    lexical: dict[str, Lexical],
+    dense: dict[str, Dense],
+    near: dict[str, Near],
+    codes: CodeBook,
+    depth: int,
 ) -> tuple[NDArray[np.int64], Candidates]:
     """Rows that any retriever brings in, and the scores of all of them by all retrievers.
 
@@ -66,6 +76,7 @@ def candidates(
         lexical: Fields that are searched by words.
         dense: Fields that are searched by vectors.
         near: What ``nearest`` found for the query.
+        codes: The model numbers of the catalog; asked only when words of the whole text are searched.
         depth: How many rows each retriever brings in.
     """
     words = {field: index.words(query.text(field)) for field, index in lexical.items()}
@@ -81,11 +92,16 @@ def candidates(
         similarity = dense[field].similarity(found.vector, rows)
         raw[f"dense:{field}"] = similarity
         z[f"dense:{field}"] = _standard(similarity, *dense[field].moments(found.vector))
-    known, coded = 1.0, False
-    if "whole" in lexical:
-        known = lexical["whole"].known(words["whole"])
-        coded = lexical["whole"].has_rare_code(lexical["whole"].words(query.title))
-    return rows, Candidates(raw, z, query.titled, known, coded)
+    scored = Candidates(raw, z, query.titled)
+    if "whole" not in lexical:
+        return rows, scored
+    whole = lexical["whole"]
+    asked = whole.words(query.title) if query.titled else words["whole"]
+    coded = whole.has_rare_code(asked)
+    # in long talk, a model number that the catalog does not have is likely to be that of something else
+    other = codes.others(query.title, asked) if coded or len(asked.weights) <= LONG_TALK else None
+    known = whole.known(words["whole"])
+    return rows, scored._replace(known=known, coded=coded, other=None if other is None else other[rows])
 
 
 def top_rows(scores: NDArray[np.float32], depth: int) -> NDArray[np.int64]:

@@ -1,0 +1,87 @@
+"""Model numbers: a product whose title names another one than the query names is probably another product.
+
+Measured on product tables of several sources: half of all pairs of listings name different model numbers where each
+names one; of the true pairs, one to four in a hundred do (``eval/fusion_study.md``).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from llmrec.index.lexical import Lexical
+from llmrec.index.query_words import QueryWords
+from llmrec.index.tokens import tokens
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Five or more characters with letters before digits or between them: "dle0442w", "0625b002"; not "500gb", "1080p",
+#: which are sizes, nor "1920x1080".
+_CODE = re.compile(r"(?!.*\d+x\d+)(?=\w{5,}$)(?=(?:.*\d){2,})(?:[^\W\d]+\d+\w*|\d+[^\W\d]+\d+\w*)")
+
+#: Two codes are taken for one when the first so many characters, or the last, of one are the whole of the other.
+SHORTEST = 4
+
+
+def is_code(word: str) -> bool:
+    """Whether a word has the form of a model number."""
+    return _CODE.fullmatch(word) is not None
+
+
+class CodeBook:
+    """Which products of a catalog name a model number in their title."""
+
+    def __init__(self, title: Lexical, whole: Lexical) -> None:
+        self._title = title
+        self._whole = whole
+
+    def others(self, text: str, words: QueryWords) -> NDArray[np.bool_] | None:
+        """Products whose title names a model number while no part of them names that of the query.
+
+        Args:
+            text: The query.
+            words: Its words, as the whole text of the products knows them.
+
+        Returns:
+            bool ``[n]``, or None when the query names no model number.
+        """
+        named = {word for word in (*tokens(text), *words.weights) if is_code(word)}
+        if not named:
+            return None
+        found = self._carriers.copy()
+        long_numbers = {word for word in words.weights if word.isdigit() and len(word) >= SHORTEST}
+        for code in named | long_numbers:
+            for kin in self._kin(code):
+                found[self._whole.rows(kin)] = False
+        return found
+
+    def _kin(self, code: str) -> list[str]:
+        """Words of the catalog that are the code, its beginning or end, or begin with it."""
+        pieces = {
+            code,
+            *(code[:i] for i in range(SHORTEST, len(code))),
+            *(code[-i:] for i in range(SHORTEST, len(code))),
+        }
+        kin = [piece for piece in pieces if piece in self._whole.vocabulary and (piece == code or is_code(piece))]
+        at = bisect_left(self._codes, code)
+        while at < len(self._codes) and self._codes[at].startswith(code):
+            kin.append(self._codes[at])
+            at += 1
+        return kin
+
+    @cached_property
+    def _codes(self) -> list[str]:
+        return sorted(word for word in self._whole.vocabulary if is_code(word))
+
+    @cached_property
+    def _carriers(self) -> NDArray[np.bool_]:
+        found = np.zeros(len(self._title), dtype=np.bool_)
+        for word in self._title.vocabulary:
+            if is_code(word) and self._title.is_rare(word):
+                found[self._title.rows(word)] = True
+        return found
