@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from llmrec.cli.manners import emit, progress
+from llmrec.cli.manners import emit, progress, usable_output
 from llmrec.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="Read product catalogs of any form.")
@@ -52,6 +52,8 @@ def import_(
 
     if out == "-" and as_json:
         raise InputError("products and report cannot both go to standard output", next_step="Give -o a file.")
+    usable_output(out, *files)
+    usable_output(rejects, *files)
     options: dict[str, Any] = {
         "mapping": _mapping(map),
         "duplicates": duplicates,

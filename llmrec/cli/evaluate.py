@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from llmrec.cli.manners import emit, table
+from llmrec.cli.manners import emit, table, usable_output
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def matches(
     """Score ranked products against the right ones."""
     import msgspec
 
+    for target in (report, write_run, per_query):
+        usable_output(target, run, qrels, baseline, contents, catalog)
     from llmrec import evaluate as room
     from llmrec.records import Content, Product
     from llmrec.storage import read_records, write_jsonl
@@ -100,6 +102,7 @@ def summaries(
     as_json: bool = _JSON,
 ) -> None:
     """Score summaries: ROUGE in every script, problems, support, faithfulness."""
+    usable_output(report, source, references, baseline, catalog)
     from llmrec import evaluate as room
     from llmrec.records import Product
     from llmrec.storage import read_records
@@ -143,6 +146,7 @@ def pairs(
     as_json: bool = _JSON,
 ) -> None:
     """Score labelled pairs: precision, recall, F1, average precision."""
+    usable_output(report, source, dev)
     from llmrec import evaluate as room
 
     _one_stdin(source, dev)
@@ -177,6 +181,7 @@ def report(
     """Make one HTML page of several results."""
     from llmrec.evaluate.report import read_evaluation, write_report
 
+    usable_output(output, *results)
     evaluations = [read_evaluation(path) for path in results]
     write_report(output, evaluations, title=title, image_folders=images or ["."])
     emit(

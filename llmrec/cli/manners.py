@@ -5,16 +5,20 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperGroup
 
-from llmrec.errors import LlmrecError, StorageError, disk_error
+from llmrec.errors import InputError, LlmrecError, StorageError, disk_error
 
 Item = TypeVar("Item")
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 class LlmrecGroup(TyperGroup):
@@ -27,10 +31,10 @@ class LlmrecGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except LlmrecError as error:
-            print(f"error: {error}", file=sys.stderr)
+            print(visible(f"error: {error}"), file=sys.stderr)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
-            print("interrupted", file=sys.stderr)
+            print("interrupted; what a long command had finished is kept: run it again to go on", file=sys.stderr)
             raise typer.Exit(130) from error
         except BrokenPipeError as error:
             # the reader of our output left (``| head``): nothing more to say, not even at shutdown
@@ -50,7 +54,36 @@ def emit(result: Any, *, as_json: bool, text: str = "") -> None:
 
         sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
     elif text:
-        print(text)
+        print(visible(text))
+
+
+def visible(text: str) -> str:
+    """Text without what would drive a terminal or turn its reading order: escapes, bells, bidirectional overrides."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def usable_output(output: str | Path | None, *inputs: str | Path | None) -> None:
+    """Refuse, before any work is done, an output that would overwrite an input or cannot be a file.
+
+    Raises:
+        InputError: The output is one of the inputs, a folder, or lies where nothing can be written.
+    """
+    if output is None or str(output) == "-":
+        return
+    path = Path(output)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder", next_step="Name a file for the output.")
+    taken = [source for source in inputs if source is not None and str(source) != "-"]
+    if path.exists() and any(Path(source).exists() and path.samefile(source) for source in taken):
+        step = "Give the output another name."
+        raise InputError(f"{path}: is an input and the output at once", next_step=step)
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise InputError(
+            f"{path}: nothing can be written in {parent}", next_step="Choose another place for the output."
+        )
 
 
 def progress(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from llmrec.cli.manners import emit, progress
+from llmrec.cli.manners import emit, progress, usable_output, visible
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def match(
     """Find the products that contents show or want, each with the words that made it a match."""
     if as_json and output == "-":
         raise InputError("--json and '-o -' both write to standard output", next_step="Write the matches to a file.")
+    usable_output(output, input)
+    usable_output(run, input, output)
     from llmrec.match import Matcher, MatchSettings, open_index, watch_contents
     from llmrec.match.watching import media_of
     from llmrec.records import Match
@@ -52,14 +55,20 @@ def match(
     opened = open_index(index, encoder=encoder)
     beside = output if output != "-" else "matches"
     seen_with = ""
+    failed: list[str] = []
     if unwatched:
         from llmrec.video import Watcher, WatchSettings
 
         settings = WatchSettings(speech=speech)
         seen_with = fingerprint(settings)
         watcher = Watcher(settings, frames_dir=frames)
+
+        def fail(error: InputError) -> None:
+            failed.append(error.message)
+            print(visible(f"failed, matched by its own words: {error}"), file=sys.stderr)
+
         stream = watch_contents(
-            contents, watcher.watch, folder=folder, target=beside, settings=seen_with, resume=resume
+            contents, watcher.watch, folder=folder, target=beside, settings=seen_with, resume=resume, on_failure=fail
         )
         contents = list(progress(stream, "watching", len(contents)))
     intents = None
@@ -72,6 +81,7 @@ def match(
 
     if output == "-":
         write_records("-", progress(matcher.match(contents), "matching", len(contents)), Match)
+        _leave(failed)
         return
     made_with = fingerprint(opened.version_digest, k, intent, seen_with)
     with Ledger(output, Match, made_with, resume=resume) as ledger:
@@ -90,7 +100,14 @@ def match(
     empty = sum(not record.products for record in matches)
     resumed = len(matches) - len(todo)
     result = {"contents": len(matches), "watched": unwatched, "resumed": resumed, "empty": empty, "output": output}
-    emit(result, as_json=as_json, text=f"{len(matches)} contents matched, {empty} found nothing: {output}")
+    text = f"{len(matches)} contents matched, {empty} of them found nothing: {output}"
+    emit({**result, "failed": failed}, as_json=as_json, text=text)
+    _leave(failed)
+
+
+def _leave(failed: list[str]) -> None:
+    if failed:
+        raise typer.Exit(1)
 
 
 def _contents(source: str) -> tuple[list[Content], Path]:

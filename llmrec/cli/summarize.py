@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrec.cli.manners import emit, progress
+from llmrec.cli.manners import emit, progress, usable_output
 from llmrec.errors import InputError, LlmrecError
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ def summarize(
 
     if output == "-" and as_json:
         raise InputError("the summaries and --json cannot both go to stdout", next_step="Give a file with -o.")
+    usable_output(output, input)
     chosen = load_prompt(prompt)
     catalog = Catalog.read(input)
     products = _first_read(catalog, limit)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from llmrec.cli.manners import emit, progress
+from llmrec.cli.manners import emit, progress, usable_output
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def watch(
     if media == ["-"]:
         media = [line for line in sys.stdin.read().splitlines() if line.strip()]
     paths = media_files(media)
+    usable_output(output, *paths)
     if not paths:
         raise InputError("no files are named", next_step="Give at least one video.")
     frames = frames or (None if output == "-" else Path(f"{output}.frames"))

@@ -17,7 +17,7 @@ import msgspec
 from llmrec.catalog import import_catalog
 from llmrec.demo.data import DemoData, find_data
 from llmrec.demo.page import PageData, Tile, write_page
-from llmrec.errors import LlmrecError
+from llmrec.errors import InputError, LlmrecError
 from llmrec.records import Content, Intent, Match, Product, ProductSummary
 from llmrec.storage import fingerprint, read_records, write_records
 
@@ -81,7 +81,11 @@ def run_demo(
     with step("import", f"import: {found.catalog}"):
         if not found.own_catalog:
             say("  no catalog in the folder: matching against the sample's")
-        report = import_catalog([found.catalog], out / "catalog.jsonl", out / "rejects.jsonl")
+        try:
+            report = import_catalog([found.catalog], out / "catalog.jsonl", out / "rejects.jsonl")
+        except InputError as error:
+            remedy = "Read it by 'llmrec catalog import -o catalog.jsonl', and put that into the folder instead."
+            raise InputError(error.message, next_step=f"{remedy} For the import: {error.next_step}") from error
         say(f"  {report.kept} products, {report.rejected_total} rows rejected")
         products = {product.id: product for product in read_records(out / "catalog.jsonl", Product)}
     with step("watch", "watch: frames, on-screen text and speech"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -73,6 +73,7 @@ def watch_contents(
     settings: str,
     resume: bool = True,
     keep: bool = False,
+    on_failure: Callable[[InputError], None] | None = None,
 ) -> Iterator[Content]:
     """Watch contents one by one, keeping each in a ledger beside ``target`` until all are done.
 
@@ -85,8 +86,11 @@ def watch_contents(
         resume: False watches everything again.
         keep: Leave the ledger when all are done, so that a later run need not watch them again.
 
+        on_failure: Told of media that cannot be watched; the content then goes on without its media. None: such media
+            ends the batch.
+
     Raises:
-        InputError: A media file is missing (before any is watched) or cannot be watched.
+        InputError: A media file is missing (before any is watched), or cannot be watched and ``on_failure`` is None.
     """
     paths = [media_of(content, folder) for content in contents]
     with Ledger(f"{target}.watched", Content, settings, resume=resume) as ledger:
@@ -96,7 +100,14 @@ def watch_contents(
                 continue
             key = fingerprint(content, path.stat().st_size, path.stat().st_mtime_ns)
             if key not in ledger.done:
-                ledger.add(key, watched(content, watch, folder))
+                try:
+                    ledger.add(key, watched(content, watch, folder))
+                except InputError as error:
+                    if on_failure is None:
+                        raise
+                    on_failure(error)
+                    yield msgspec.structs.replace(content, media="")
+                    continue
             yield ledger.done[key]
         if not keep:
             ledger.finish()

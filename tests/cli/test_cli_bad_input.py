@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from llmrec.records import Content, Product
-from llmrec.storage import write_records
+from llmrec.records import Content, Match, Product
+from llmrec.storage import read_records, write_records
 
 PRODUCTS = [Product(str(i), f"{colour} enamel mug") for i, colour in enumerate(["blue", "red", "green"])]
 
@@ -114,3 +114,46 @@ def test_a_disk_with_no_space_left(tmp_path: Path, tiny_disk: Callable[[str], Pa
     folder = tiny_disk("64k")
     refused(llmrec(*[part.replace("tiny", str(folder)) for part in arguments], cwd=tmp_path), "no space left")
     assert os.listdir(folder) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["catalog", "import", "p.jsonl", "-o", "p.jsonl"],
+        ["summarize", "p.jsonl", "-o", "p.jsonl"],
+        ["match", "p.jsonl", "--index", ".", "-o", "p.jsonl"],
+        ["watch", "p.jsonl", "-o", "p.jsonl"],
+        ["evaluate", "matches", "m.run", "--qrels", "p.jsonl", "--report", "p.jsonl"],
+    ],
+)
+def test_an_input_is_never_overwritten(tmp_path: Path, arguments: list[str]) -> None:
+    write_records(tmp_path / "p.jsonl", PRODUCTS, Product)
+    before = (tmp_path / "p.jsonl").read_bytes()
+    refused(llmrec(*arguments, cwd=tmp_path), "p.jsonl: is an input and the output at once")
+    assert (tmp_path / "p.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("output", "words"), [("folder", "is a folder"), ("p.jsonl/out.jsonl", "nothing can be written")]
+)
+def test_an_output_that_cannot_be_is_refused_before_the_work(tmp_path: Path, output: str, words: str) -> None:
+    write_records(tmp_path / "p.jsonl", PRODUCTS, Product)
+    (tmp_path / "folder").mkdir()
+    refused(llmrec("summarize", "p.jsonl", "-o", output, "--model", "no-such-model", cwd=tmp_path), words)
+
+
+def test_one_bad_clip_costs_itself_alone(tmp_path: Path, index: Path) -> None:
+    (tmp_path / "bad.mp4").write_bytes(b"\x00\x00\x00\x18ftypmp42" + os.urandom(500))
+    contents = [Content("bad", "video", title="red mug", media="bad.mp4"), Content("q", "search", title="blue mug")]
+    write_records(tmp_path / "c.jsonl", contents, Content)
+    result = llmrec("match", "c.jsonl", "--index", index, "-o", "m.jsonl", "--speech", "none", "-k", "1", cwd=tmp_path)
+    assert result.returncode == 1 and "bad.mp4" in result.stderr and "Traceback" not in result.stderr
+    matches = list(read_records(tmp_path / "m.jsonl", Match))
+    assert [(m.content_id, m.products[0].product_id) for m in matches] == [("bad", "1"), ("q", "0")]
+
+
+def test_text_cannot_drive_the_terminal(tmp_path: Path) -> None:
+    hostile = Product("1", "mug \x1b[31m\x07 red \u202e")
+    write_records(tmp_path / "p.jsonl", [hostile, *PRODUCTS[1:]], Product)
+    shown = llmrec("catalog", "show", "p.jsonl", cwd=tmp_path)
+    assert "mug" in shown.stdout and not set("\x1b\x07\u202e") & set(shown.stdout)
