@@ -116,6 +116,18 @@ def configure_logging(verbose: bool) -> None:
     logger = logging.getLogger("llmrec")
     logger.setLevel(logging.DEBUG if verbose else logging.WARNING)
     if not logger.handlers:
-        handler = logging.StreamHandler()
+        handler = _Stderr()
         handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
         logger.addHandler(handler)
+
+
+class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to what ``sys.stderr`` is at the time, which a caller in the same process may have replaced."""
+
+    @property
+    def stream(self) -> Any:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: Any) -> None:
+        pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import resource
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from llmrec.cli.manners import LlmrecGroup, table
+from llmrec.cli.manners import LlmrecGroup, configure_logging, table
 from llmrec.errors import GenerationError, InputError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -62,6 +63,14 @@ def test_errors_become_messages_and_exit_codes(error: BaseException, code: int, 
     assert result.exit_code == code
     assert message in result.stderr
     assert result.stdout == ""
+
+
+def test_warnings_go_to_the_stderr_of_the_time(capsys: pytest.CaptureFixture[str]) -> None:
+    app = typer.Typer(cls=LlmrecGroup)
+    app.command()(lambda: configure_logging(False))
+    CliRunner().invoke(app, [])  # its stderr is closed by now
+    logging.getLogger("llmrec.test").warning("heard %s", "here")
+    assert capsys.readouterr().err == "WARNING: heard here\n"
 
 
 def test_table_lines_up_wide_characters() -> None:
