@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -81,7 +83,7 @@ def new_version(path: Path) -> Iterator[Path]:
         raise disk_error(error, versions) from error
     target = versions / f"{max(_numbers(versions), default=0) + 1:04d}"
     try:
-        with atomic_folder(target) as scratch:
+        with atomic_folder(target) as scratch, _full_disk_told(scratch):
             yield scratch
         with atomic_file(path / "CURRENT", mode="w") as file:
             file.write(target.name + "\n")
@@ -94,6 +96,18 @@ def new_version(path: Path) -> Iterator[Path]:
         raise
     for number in sorted(_numbers(versions))[: -1 - KEPT]:
         shutil.rmtree(versions / f"{number:04d}", ignore_errors=True)
+
+
+@contextmanager
+def _full_disk_told(folder: Path) -> Iterator[None]:
+    """Give NumPy's and FAISS's errors of writing, which have no error number, the one that they mean."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        unnumbered = isinstance(error, OSError) and error.errno is None
+        if not unnumbered and not (isinstance(error, RuntimeError) and "write error" in str(error)):
+            raise
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
 
 
 def _numbers(versions: Path) -> list[int]:

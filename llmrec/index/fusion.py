@@ -14,7 +14,6 @@ sum of z-scores loses to its better half wherever the other half is blind.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -24,20 +23,35 @@ if TYPE_CHECKING:
 
 FusionChoice = Literal["zscore", "sum", "rrf"]
 
-#: What a title counts where the whole text counts 1: for a query with a title of its own, and for one without.
-TITLE_WITH_TITLE, TITLE_WITHOUT = 1.5, 2.0
 
-#: Lead of the best product, in z-scores, at which vectors count 1; the least and the most that a lead makes of them.
-LEAD, LEAST, MOST = 0.8, 0.3, 3.0
+class Weights(NamedTuple):
+    """The constants of ``zscore``.
+
+    Attributes:
+        title_beside_title: What a title counts, where the whole text counts 1, for a query with a title of its own.
+        title: The same for a query without one.
+        known: Power of the known share.
+        lead: Lead of the vectors' best product, in z-scores, at which they count ``dense``.
+        lead_power: Power of the lead over that; ``least`` and ``most`` bound it.
+        dense: What vectors count at that lead.
+        beside_code: What is left of that when the query names a model number that the catalog has.
+        other_code: What is left of the score of a product that names another model number.
+    """
+
+    title_beside_title: float = 1.5
+    title: float = 2.0
+    known: float = 0.5
+    lead: float = 0.8
+    lead_power: float = 1.0
+    least: float = 0.3
+    most: float = 3.0
+    dense: float = 1.0
+    beside_code: float = 0.3
+    other_code: float = 0.7
+
 
 #: Products whose mean the lead is measured against.
 FIELD = 9
-
-#: What vectors count of that when the query names a model number that the catalog has.
-BESIDE_CODE = 0.3
-
-#: What is left of the score of a product that names another model number.
-OTHER_CODE = 0.7
 
 #: The constant of reciprocal rank fusion in its paper.
 RRF = 60
@@ -60,26 +74,27 @@ class Candidates(NamedTuple):
     other: NDArray[np.bool_] | None = None
 
 
-def zscore(found: Candidates) -> NDArray[np.float32]:
+def zscore(found: Candidates, weights: Weights = Weights()) -> NDArray[np.float32]:
     """The default; see the module."""
-    title = TITLE_WITH_TITLE if found.titled else TITLE_WITHOUT
+    title = weights.title_beside_title if found.titled else weights.title
     dense = [z for name, z in found.z.items() if name.startswith("dense:")]
-    sure = sureness(np.mean(dense, axis=0), coded=found.coded) if dense else 0.0
+    sure = sureness(np.mean(dense, axis=0), weights, coded=found.coded) if dense else 0.0
+    known = found.known**weights.known
     total = np.zeros(_length(found), dtype=np.float32)
     for name, z in found.z.items():
         kind, field = name.split(":")
-        side = math.sqrt(found.known) if kind == "bm25" else sure
-        total += np.float32(side * (title if field == "title" else 1.0)) * z
+        total += np.float32((known if kind == "bm25" else sure) * (title if field == "title" else 1.0)) * z
     if found.other is not None:
-        total[found.other & (total > 0)] *= np.float32(OTHER_CODE)
+        total[found.other & (total > 0)] *= np.float32(weights.other_code)
     return total
 
 
-def sureness(z: NDArray[np.float32], *, coded: bool) -> float:
+def sureness(z: NDArray[np.float32], weights: Weights = Weights(), *, coded: bool = False) -> float:
     """What the vectors count for, by how far their best product is ahead of the next nine."""
     best = np.sort(z)[::-1][: FIELD + 1]
     lead = float(best[0] - best[1:].mean()) if len(best) > 1 else 0.0
-    return float(np.clip(lead / LEAD, LEAST, MOST)) * (BESIDE_CODE if coded else 1.0)
+    led = float(np.clip(lead / weights.lead, weights.least, weights.most)) ** weights.lead_power
+    return weights.dense * led * (weights.beside_code if coded else 1.0)
 
 
 def plain_sum(found: Candidates) -> NDArray[np.float32]:

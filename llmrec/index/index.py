@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
+import pyarrow
 
 from llmrec.errors import ArtefactError, InputError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
@@ -40,6 +41,8 @@ class Index:
         self._manifest = manifest
         self._encoder = encoder
         self.settings = msgspec.convert(manifest["settings"], IndexSettings)
+        # held open, so that it can be read on when newer versions have taken this one's place
+        self._records = pyarrow.memory_map(str(version / "products.parquet")).read_buffer()
         count = int(manifest["counts"]["products"])
         self._lexical = {field: Lexical.load(version / "lexical" / field, count) for field in FIELDS}
         self._codes = CodeBook(self._lexical["title"], self._lexical["whole"])
@@ -177,12 +180,12 @@ class Index:
         """Ids of the products, in the order of the catalog."""
         import pyarrow.parquet as pq
 
-        return [str(id) for id in pq.read_table(self._version / "products.parquet", columns=["id"])["id"].to_pylist()]
+        return [str(id) for id in pq.read_table(self._products_file(), columns=["id"])["id"].to_pylist()]
 
     @cached_property
     def products(self) -> list[Product]:
         """The products, in the order of the catalog; read when first asked for."""
-        return list(read_parquet(self._version / "products.parquet", Product))
+        return list(read_parquet(self._products_file(), Product))
 
     def product(self, product_id: str) -> Product:
         """A product by its id.
@@ -229,6 +232,9 @@ class Index:
         places = np.empty(len(self.ids), dtype=np.int64)
         places[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
         return places
+
+    def _products_file(self) -> Any:
+        return pyarrow.BufferReader(self._records)
 
     def _needed_encoder(self) -> Encoder:
         if self._encoder is None:

@@ -149,7 +149,9 @@ def _lists() -> tuple[frozenset[str], ...]:
 
     def words(listed: Iterable[str]) -> frozenset[str]:
         # single letters are sizes and parts of model numbers
-        return frozenset(word for word in tokens(" ".join(listed)) if len(word) > 1 or word in "ai")
+        return frozenset(
+            word for word in tokens(" ".join(listed)) if len(word) > 1 or word in "ai" or not word.isascii()
+        )
 
     english = words([*stopwords.STOPWORDS_EN_PLUS, _SAID])
     return (english, *(words(getattr(stopwords, f"STOPWORDS_{name}")) for name in _LANGUAGES))
