@@ -46,7 +46,7 @@ class Weights(NamedTuple):
     least: float = 0.3
     most: float = 3.0
     dense: float = 1.0
-    beside_code: float = 0.5
+    beside_code: float = 0.3
     other_code: float = 0.7
 
 

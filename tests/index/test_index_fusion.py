@@ -31,7 +31,7 @@ def test_sureness_is_the_lead_over_the_next_nine() -> None:
     assert sureness(floats(3.0, 2.0, 1.0)) == pytest.approx(1.5 / 0.8)
     assert sureness(floats(*[2.0] * 10, -50.0)) == pytest.approx(0.3)  # no lead; the eleventh does not count
     assert sureness(floats(9.0, 1.0)) == pytest.approx(3.0)
-    assert sureness(floats(3.0, 2.0, 1.0), coded=True) == pytest.approx(0.5 * 1.5 / 0.8)
+    assert sureness(floats(3.0, 2.0, 1.0), coded=True) == pytest.approx(0.3 * 1.5 / 0.8)
     assert sureness(floats(3.0)) == pytest.approx(0.3)
     assert sureness(floats(3.0, 1.4), Weights(lead_power=0.5, dense=2.0)) == pytest.approx(2 * 2**0.5)
 
@@ -52,7 +52,7 @@ def test_zscore_of_a_query_without_a_title() -> None:
 
 def test_zscore_of_a_query_with_a_title_and_a_model_number() -> None:
     found = both(PARTS, titled=True, coded=True)
-    expected = [1.5 * 4 + 3 + 0.5 * (1.5 + 1), 1.5 * 2 + 1 + 0.5 * (1.5 * 2.6 + 1)]
+    expected = [1.5 * 4 + 3 + 0.3 * (1.5 + 1), 1.5 * 2 + 1 + 0.3 * (1.5 * 2.6 + 1)]
     np.testing.assert_allclose(zscore(found), expected, rtol=1e-5)
 
 
