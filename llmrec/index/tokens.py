@@ -51,11 +51,11 @@ def runs(text: str) -> list[str]:
 
 def fold(text: str) -> str:
     """Case, accents, width and compatibility forms folded: ``Größe`` and ``GROSSE`` are one."""
-    text = _QUOTES.sub("", text)
-    if text.isascii():
-        return text.lower()
-    folded = unicodedata.normalize("NFKC", text).casefold().translate(_SPELT)
-    return unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFD", folded)))
+    if not text.isascii():
+        folded = unicodedata.normalize("NFKC", text).casefold().translate(_SPELT)
+        text = unicodedata.normalize("NFC", _DROPPED.sub("", unicodedata.normalize("NFD", folded)))
+    # last: an accent written as a mark of its own parts a letter from the quote behind it
+    return _QUOTES.sub("", text.lower())
 
 
 @lru_cache(maxsize=200_000)
