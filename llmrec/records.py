@@ -13,6 +13,7 @@ dataclasses through ``json``. Times are seconds from the start of the content.
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any, Literal
 
 import msgspec
@@ -54,6 +55,10 @@ class TimedText(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     source: TextSource
     confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end < inf:
+            raise ValueError(f"times must be 0 <= start <= end, not {self.start} and {self.end}")
 
 
 class Keyframe(msgspec.Struct, frozen=True, omit_defaults=True):

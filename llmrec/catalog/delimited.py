@@ -185,7 +185,10 @@ class Table:
         try:
             cells = next(self.dialect.reader(self._feed, strict=False))
         except StopIteration:
-            raise InputError(f"{self._file}: is empty", next_step=step) from None
+            # the decoder takes out a line that is too long, and says so in a note
+            too_long = next((detail for _, reason, detail in self._decoder.notes if reason == "line_too_long"), "")
+            fault = f"its first row cannot be read ({too_long})" if too_long else "is empty"
+            raise InputError(f"{self._file}: {fault}", next_step=step) from None
         except (csv.Error, _TooLong) as error:
             raise InputError(
                 f"{self._file}: its first row cannot be read ({error or 'open quote'})", next_step=step

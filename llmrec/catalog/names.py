@@ -14,7 +14,8 @@ def _words(text: str) -> tuple[str, ...]:
 USUAL: dict[str, tuple[str, ...]] = {
     "id": _words(
         "id product_id productid item_id itemid sku asin uniq_id unique_id pid product_code item_code article_id "
-        "article_number item_number artikelnummer artikel_nr artikel_id produkt_id produktnummer referencia reference "
+        "article_number item_number artikelnummer artikel_nr art_nr artnr "
+        "artikel_id bestellnummer produkt_id produktnummer referencia reference "
         "ref codigo código id_producto id_produit parent_asin handle variant_sku seller_sku item_sku product_sku "
         "custom_label offer_id goods_id spu_id listing_id gtin gtin13 gtin14 ean ean13 upc barcode isbn mpn "
         "part_number uuid _id asin1 class_id 商品id 商品编号 商品コード"
@@ -41,7 +42,8 @@ USUAL: dict[str, tuple[str, ...]] = {
     ),
     "price": _words(
         "price current_price unit_price list_price regular_price retail_price selling_price variant_price "
-        "standard_price start_price preis verkaufspreis prix precio final_price actual_price sale_price "
+        "standard_price start_price preis verkaufspreis vk vk_brutto "
+        "brutto bruttopreis vk_preis prix precio final_price actual_price sale_price "
         "discounted_price discount_price price_amount price_usd price_eur price_gbp msrp 价格 価格"
     ),
     "currency": _words(

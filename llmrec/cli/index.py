@@ -38,6 +38,10 @@ def build(
     fusion: Annotated[str | None, typer.Option(help="How scores of words and vectors become one.")] = None,
     map: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="As 'catalog import'.")] = None,
     duplicates: Annotated[str, typer.Option(help="Of one id keep the first, the last; or error; or rename.")] = "first",
+    encoding: Annotated[str | None, typer.Option(help="Encoding of text files (default: detected).")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Delimiter of tables, or the word tab.")] = None,
+    currency: Annotated[str, typer.Option(help="ISO 4217 code for prices that name none.")] = "",
+    id_from_row: Annotated[bool, typer.Option("--id-from-row", help="Number the rows that have no id.")] = False,
     device: Annotated[
         str | None, typer.Option(help="Where the encoder runs: cpu, cuda (default: CUDA if any).")
     ] = None,
@@ -48,10 +52,14 @@ def build(
     """Build an index of a product catalog; an index that lies there stays until the new one is whole."""
     from llmrec.catalog import Catalog
     from llmrec.index import Index
+    from llmrec.index.build import IndexSettings, check_settings
     from llmrec.index.folder import refuse_unless_free
 
     refuse_unless_free(output, replace=replace)
-    options: dict[str, Any] = {"mapping": _mapping(map or []), "duplicates": duplicates}
+    choices: dict[str, Any] = {"text": text, "dense": dense, **({"fusion": fusion} if fusion else {})}
+    check_settings(IndexSettings(**{name: choice for name, choice in choices.items() if choice}))
+    options: dict[str, Any] = {"mapping": _mapping(map or []), "duplicates": duplicates, "encoding": encoding}
+    options |= {"delimiter": delimiter, "currency": currency, "id_from_row": id_from_row}
     source = Catalog.read(*catalog, **options)
     products = list(progress(source, "reading"))
     written = _summaries(summaries) if summaries else None
@@ -60,7 +68,6 @@ def build(
         from llmrec.embed import load_encoder
 
         model = load_encoder(encoder, device=device, batch_size=batch_size)
-    choices: dict[str, Any] = {"text": text, "dense": dense, **({"fusion": fusion} if fusion else {})}
     index = Index.build(output, products, model, summaries=written, replace=replace, progress=progress, **choices)
     report = source.report
     result = {**index.info(), "catalog": {"read": report.read, "kept": report.kept, "rejected": report.rejected}}
@@ -88,7 +95,11 @@ def search(
     queries = [Query(text=text, title=title) for text in texts if text.strip() or title.strip()]
     if not queries:
         raise InputError("there is nothing to look for: the query is empty", next_step="Give some words.")
-    reference = encoder or Index.encoder_reference(index)
+    built_with = Index.encoder_reference(index)
+    if encoder and not built_with:
+        step = "Leave --encoder out, or build the index with an encoder."
+        raise InputError(f"{index}: holds no vectors, so no encoder is of use", next_step=step)
+    reference = encoder or built_with
     model = None
     if reference and not retriever.startswith("bm25"):
         from llmrec.embed import load_encoder

@@ -53,6 +53,11 @@ def match(
     except InputError as error:
         raise InputError(f"{input}: {error.message}", next_step=error.next_step) from error
     opened = open_index(index, encoder=encoder)
+    if run:
+        from llmrec.evaluate.runs import check_id
+
+        for name in [*(content.id for content in contents), *opened.ids]:
+            check_id(name)
     beside = output if output != "-" else "matches"
     seen_with = ""
     failed: list[str] = []

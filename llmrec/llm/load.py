@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from llmrec.errors import InputError
+from llmrec.errors import InputError, ModelError
 from llmrec.seams import Generator
 
 SERVER = "openai:"
@@ -75,7 +75,12 @@ def load_generator(
     from llmrec.models import resolve
 
     model = resolve(reference)
-    adapter_folder = resolve(adapter) if adapter else None
+    adapter_folder = None
+    if adapter:
+        try:
+            adapter_folder = resolve(adapter)
+        except ModelError as error:
+            raise ModelError(f"adapter {error.message}", next_step=error.next_step) from error
     return load_local(
         model.path,
         reference=model.reference,

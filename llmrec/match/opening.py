@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmrec.errors import InputError
+
 if TYPE_CHECKING:
     from llmrec.index import Index
 
@@ -19,10 +21,15 @@ def open_index(path: str | Path, *, encoder: str | None = None, device: str | No
 
     Raises:
         ArtefactError: Not an index, damaged, or ``encoder`` is another one than it was built with.
+        InputError: ``encoder`` is given for an index without vectors.
         ModelError: The encoder cannot be loaded.
     """
     from llmrec.embed import load_encoder
     from llmrec.index import Index
 
-    reference = encoder or Index.encoder_reference(path)
+    built_with = Index.encoder_reference(path)
+    if encoder and not built_with:
+        step = "Leave the encoder out, or build the index with one."
+        raise InputError(f"{path}: holds no vectors, so no encoder is of use", next_step=step)
+    reference = encoder or built_with
     return Index.open(path, load_encoder(reference, device=device) if reference else None)

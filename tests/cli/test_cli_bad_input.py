@@ -157,3 +157,27 @@ def test_text_cannot_drive_the_terminal(tmp_path: Path) -> None:
     write_records(tmp_path / "p.jsonl", [hostile, *PRODUCTS[1:]], Product)
     shown = llmrec("catalog", "show", "p.jsonl", cwd=tmp_path)
     assert "mug" in shown.stdout and not set("\x1b\x07\u202e") & set(shown.stdout)
+
+
+def test_what_cannot_work_is_said_before_the_work(tmp_path: Path, index: Path) -> None:
+    write_records(tmp_path / "c.jsonl", [Content("my clip", "search", title="mug")], Content)
+    refused(llmrec("match", "c.jsonl", "--index", index, "-o", "m", "--run", "r", cwd=tmp_path), "'my clip'", "TREC")
+    assert not (tmp_path / "m").exists()
+    refused(llmrec("index", "search", index, "mug", "--encoder", "starter:minilm", cwd=tmp_path), "holds no vectors")
+    (tmp_path / "p.csv").write_text("id,title\n1,mug\n")
+    refused(llmrec("index", "build", "p.csv", "-o", "i", "--dense", "foo", cwd=tmp_path), "dense='foo'", "hnsw")
+
+
+def test_times_that_run_backwards(tmp_path: Path, index: Path) -> None:
+    line = '{"id":"a","kind":"live","timed_text":[{"start":3,"end":1,"text":"mug","source":"chat"}]}'
+    (tmp_path / "c.jsonl").write_text(line + "\n")
+    refused(llmrec("match", "c.jsonl", "--index", index, "-o", "m.jsonl", cwd=tmp_path), "c.jsonl", "start <= end")
+
+
+def test_an_index_is_built_from_a_table_in_an_odd_form(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_bytes("title;price\nTasse à café;3\n".encode("cp1252"))
+    options = ["--encoder", "none", "--delimiter", ";", "--encoding", "cp1252", "--currency", "EUR", "--id-from-row"]
+    built = llmrec("index", "build", "p.csv", "-o", "i", *options, cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    found = llmrec("index", "search", "i", "café", "--json", cwd=tmp_path)
+    assert "Tasse à café" in found.stdout
