@@ -62,15 +62,24 @@ class TimedText(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Keyframe(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A still of the content at ``time`` (seconds); ``shot`` counts from 0."""
+    """A still of the content at ``time`` (seconds); ``shot`` counts from 0.
+
+    Attributes:
+        vector: Unit vector of the picture as little-endian float16, by the content's ``image_encoder``; empty: not
+            encoded. In JSON it is base64.
+    """
 
     time: float
     path: str
     shot: int | None = None
+    vector: bytes = b""
 
 
 class Content(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something watched or asked: a video, a livestream, a search query or a post."""
+    """Something watched or asked: a video, a livestream, a search query or a post.
+
+    ``image_encoder`` is the digest of the encoder that made the keyframes' vectors, empty where there are none.
+    """
 
     id: str
     kind: ContentKind
@@ -81,6 +90,7 @@ class Content(msgspec.Struct, frozen=True, omit_defaults=True):
     media: str = ""
     timed_text: tuple[TimedText, ...] = ()
     keyframes: tuple[Keyframe, ...] = ()
+    image_encoder: str = ""
 
 
 class Support(msgspec.Struct, frozen=True):
@@ -129,7 +139,11 @@ class IntentSupport(msgspec.Struct, frozen=True):
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """What a content shows or wants; ``query`` is the sentence that is embedded."""
+    """What a content shows or wants; ``query`` is the sentence that is embedded.
+
+    A content in which several products appear has several intents; ``start`` and ``end`` (seconds) bound the part of
+    the content that each is about, null where the content has no times.
+    """
 
     content_id: str
     product_type: str = ""
@@ -138,6 +152,8 @@ class Intent(msgspec.Struct, frozen=True):
     query: str = ""
     support: tuple[IntentSupport, ...] = ()
     problems: tuple[str, ...] = ()
+    start: float | None = None
+    end: float | None = None
 
 
 class Query(msgspec.Struct, frozen=True):
@@ -155,24 +171,40 @@ class Hit(msgspec.Struct, frozen=True):
     retriever: str
 
 
-class Evidence(msgspec.Struct, frozen=True):
-    """Words of the content (``text`` from ``source``, seconds where timed) that met a ``field`` of the product."""
+class Evidence(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Words of the content (``text`` from ``source``, seconds where timed) that met a ``field`` of the product.
+
+    A picture that looks like the product's has source ``vision``, no text, the path of the keyframe in ``frame``, and
+    the field ``images`` (or ``title``, for an encoder of pictures and texts).
+    """
 
     source: EvidenceSource
     start: float | None
     end: float | None
     text: str
     field: str
+    frame: str = ""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A stretch of time, in seconds from the start of the content."""
+
+    start: float
+    end: float
 
 
 class RankedProduct(msgspec.Struct, frozen=True):
-    """A product in a match; ``rank`` counts from 1, ``probability`` is null until a calibration is given."""
+    """A product in a match; ``rank`` counts from 1, ``probability`` is null until a calibration is given.
+
+    ``shown`` tells when the product is on screen or spoken of, in order of time; empty where the content has no times.
+    """
 
     product_id: str
     rank: int
     score: float
     probability: float | None = None
     evidence: tuple[Evidence, ...] = ()
+    shown: tuple[Span, ...] = ()
 
 
 class NoMatch(msgspec.Struct, frozen=True):

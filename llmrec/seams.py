@@ -13,6 +13,7 @@ from llmrec.records import Completion, Conversation, GenerationSettings, Hit, Qu
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
 
 @runtime_checkable
@@ -50,6 +51,32 @@ class Encoder(Protocol):
         Args:
             inputs: The texts; an empty text gives a unit vector too.
             kind: ``"document"`` or ``"query"``: models trained with prefixes treat the two differently.
+        """
+        ...
+
+
+@runtime_checkable
+class ImageEncoder(Protocol):
+    """A model that turns pictures into unit vectors, and texts too where ``joint`` says so."""
+
+    #: The model reference as it stands in manifests.
+    reference: str
+    #: Content digest of the weights and settings: two encoders with one digest give the same vectors.
+    digest: str
+    #: Length of the vectors.
+    dimension: int
+    #: Whether ``encode_texts`` gives vectors of the same space (CLIP, SigLIP, a projected image tower).
+    joint: bool
+
+    def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Encode RGB pictures into float32 ``[n, dimension]``, unit length, in input order."""
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Encode texts into the space of the pictures, float32 ``[n, dimension]``, unit length, in input order.
+
+        Raises:
+            InputError: The encoder is not ``joint``.
         """
         ...
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+from PIL.Image import Image
 
 from llmrec.records import Completion, Conversation, GenerationSettings, Hit, Query
 
@@ -43,6 +44,22 @@ class FakeEncoder:
             for word in re.findall(r"\w+", text.lower()):
                 slot = int.from_bytes(hashlib.sha256((self.salt + word).encode()).digest()[:4], "big")
                 vectors[row, slot % self.dimension] += 1.0
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+class FakeImageEncoder:
+    """The mean colour of a picture; texts count their words red, green and blue."""
+
+    reference, digest, dimension, joint = "fake:images", "fake-images", 3, True
+
+    def encode_images(self, images: Sequence[Image]) -> np.ndarray:
+        colours = [np.asarray(image.convert("RGB"), np.float32).mean(axis=(0, 1)) + 1e-3 for image in images]
+        vectors = np.array(colours, np.float32).reshape(-1, 3)
+        return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        counts = [[text.lower().split().count(word) + 1e-3 for word in ("red", "green", "blue")] for text in texts]
+        vectors = np.array(counts, np.float32).reshape(-1, 3)
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 

@@ -88,6 +88,8 @@ def _arrow_type(info: msgspec.inspect.Type) -> pa.DataType:
             return pa.string()
         case kinds.LiteralType():
             return pa.string()
+        case kinds.BytesType():
+            return pa.binary()
         case kinds.FloatType():
             return pa.float64()
         case kinds.IntType():

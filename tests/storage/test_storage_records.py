@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmrec import records
 from llmrec.errors import InputError
-from llmrec.records import Content, Evidence, Keyframe, Match, Price, Product, RankedProduct, TimedText
+from llmrec.records import Content, Evidence, Keyframe, Match, Price, Product, RankedProduct, Span, TimedText
 from llmrec.storage import read_jsonl, read_records, write_records
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -44,8 +44,10 @@ def test_products_round_trip(tmp_path: Path, name: str, rows: list[Product]) -> 
 @pytest.mark.parametrize("name", ["rows.jsonl", "rows.parquet"])
 def test_nested_records_round_trip(tmp_path: Path, name: str) -> None:
     spoken = TimedText(0.5, 2.0, "the blue one", "speech", 0.9)
-    content = Content("c", "video", hashtags=("a",), timed_text=(spoken,), keyframes=(Keyframe(1.0, "f.jpg"),))
-    match = Match("c", (RankedProduct("p", 1, 0.5, None, (Evidence("speech", 0.5, 2.0, "blue", "title"),)),))
+    frames = (Keyframe(1.0, "f.jpg"), Keyframe(2.0, "g.jpg", 1, b"\x00\x3c"))
+    content = Content("c", "video", hashtags=("a",), timed_text=(spoken,), keyframes=frames, image_encoder="d")
+    evidence = (Evidence("speech", 0.5, 2.0, "blue", "title"), Evidence("vision", 1.0, 1.0, "", "images", "f.jpg"))
+    match = Match("c", (RankedProduct("p", 1, 0.5, None, evidence, (Span(0.5, 2.0),)),))
     for record in (content, match):
         write_records(tmp_path / name, [record], type(record))
         assert list(read_records(tmp_path / name, type(record))) == [record]
@@ -62,6 +64,7 @@ def test_wire_form_is_the_documented_one() -> None:
                 "score": 0.5,
                 "probability": None,
                 "evidence": [{"source": "title", "start": None, "end": None, "text": "blue", "field": "title"}],
+                "shown": [],
             }
         ],
         "no_match": {"decision": None, "probability": None},
