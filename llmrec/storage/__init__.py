@@ -5,6 +5,7 @@ from llmrec.storage.jsonl import read_jsonl, write_jsonl
 from llmrec.storage.ledger import Ledger, fingerprint
 from llmrec.storage.manifest import read_manifest, sha256_file, write_manifest
 from llmrec.storage.parquet import arrow_schema, read_parquet, write_parquet
+from llmrec.storage.pictures import read_picture
 from llmrec.storage.records_io import read_records, write_records
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "read_jsonl",
     "read_manifest",
     "read_parquet",
+    "read_picture",
     "read_records",
     "sha256_file",
     "write_jsonl",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,15 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from llmrec.errors import InputError
+from llmrec.storage.pictures import read_picture
 from llmrec.video.coverage import Coverage
 from llmrec.video.frames import SHARP_WIDTH, SMALL, Candidate, laplacian_variance
 from llmrec.video.settings import WatchSettings, need_video_extra
 
 if TYPE_CHECKING:
     from PIL.Image import Image
-
-#: Formats that Pillow reads here; the rest of its readers stay closed to files of strangers.
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 
 
 class _Still:
@@ -40,22 +37,7 @@ def read_image(path: Path, settings: WatchSettings) -> Image:
         MissingExtraError: Pillow is not installed.
     """
     need_video_extra()
-    from PIL import Image, ImageOps
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                if image.width * image.height > settings.max_pixels:
-                    reason = f"{image.width} × {image.height} pixels are over the limit"
-                    raise InputError(f"{path}: {reason}", next_step="Scale the picture down, or raise max_pixels.")
-                return _flat(ImageOps.exif_transpose(image))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        step = "Scale the picture down."
-        raise InputError(f"{path}: is far larger than a photo ({error})", next_step=step) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path}: cannot be read as a picture ({reason})", next_step="Save it anew.") from error
+    return read_picture(path, max_pixels=settings.max_pixels)
 
 
 def image_candidate(image: Image, time: float) -> Candidate:
@@ -86,14 +68,3 @@ def natural_order(path: Path) -> list[Any]:
     """Sort key under which numbers in names count as numbers."""
     parts = re.split(r"(\d+)", path.name.casefold())
     return [int(part) if index % 2 else part for index, part in enumerate(parts)]
-
-
-def _flat(image: Image) -> Image:
-    """RGB over white, as a shop would show a cut-out product."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    from PIL import Image as images
-
-    clear = image.convert("RGBA")
-    ground = images.new("RGBA", clear.size, "white")
-    return images.alpha_composite(ground, clear).convert("RGB")
