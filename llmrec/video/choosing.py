@@ -53,27 +53,50 @@ def choose(candidates: Iterable[Candidate], budget: int) -> list[Run]:
     Returns:
         The runs; a clip that is blank throughout gives one.
     """
-    kept = _Kept()
-    current: Run | None = None
-    first = last = None
-    shot = 0
+    chooser = Chooser(budget)
     for candidate in candidates:
-        if last is not None and changes(last, candidate.small).mean() > CUT:
-            shot += 1
-        last = candidate.small
-        if current is not None and first is not None and difference(first, candidate.small) < SAME:
+        chooser.add(candidate)
+    return chooser.finish()
+
+
+class Chooser:
+    """``choose`` for frames that arrive one by one; at most twice ``budget`` runs are held.
+
+    Args:
+        budget: Most runs to return.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self.budget = budget
+        self._kept = _Kept()
+        self._current: Run | None = None
+        self._first: NDArray[np.uint8] | None = None
+        self._last: NDArray[np.uint8] | None = None
+        self._shot = 0
+
+    def add(self, candidate: Candidate) -> None:
+        """Take the next frame, in order of time."""
+        if self._last is not None and changes(self._last, candidate.small).mean() > CUT:
+            self._shot += 1
+        self._last, current = candidate.small, self._current
+        if current is not None and self._first is not None and difference(self._first, candidate.small) < SAME:
             current.end = candidate.time
             if candidate.sharpness > current.best.sharpness:
                 current.best = candidate
-            continue
+            return
         if current is not None:
             current.end = candidate.time
-            kept.add(current, 2 * budget)
-        current, first = Run(candidate, candidate.time, candidate.time, shot), candidate.small
-    if current is not None:
-        kept.add(current, 2 * budget)
-    kept.thin(budget, SAME)
-    return kept.runs
+            self._kept.add(current, 2 * self.budget)
+        self._current = Run(candidate, candidate.time, candidate.time, self._shot)
+        self._first = candidate.small
+
+    def finish(self) -> list[Run]:
+        """The runs that differ from one another, in order of time; nothing can be added any more."""
+        if self._current is not None:
+            self._kept.add(self._current, 2 * self.budget)
+            self._current = None
+        self._kept.thin(self.budget, SAME)
+        return self._kept.runs
 
 
 def difference(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> float:
