@@ -96,7 +96,7 @@ def candidates(
         coverage.reached = max(coverage.reached, time + 1 / rate)
         if only_keys or time >= due:
             due = time + 1 / SAMPLE_RATE - 0.5 / rate
-            yield _candidate(time, frame, aspect)
+            yield frame_candidate(time, frame, aspect)
 
 
 def keyframes_suffice(stream: VideoStream, seconds: float, settings: WatchSettings) -> bool:
@@ -140,7 +140,8 @@ def _decoded(container: InputContainer, stream: VideoStream, coverage: Coverage)
             yield frame
 
 
-def _candidate(time: float, frame: VideoFrame, aspect: float) -> Candidate:
+def frame_candidate(time: float, frame: VideoFrame, aspect: float) -> Candidate:
+    """A decoded frame at ``time`` seconds, measured; ``aspect`` is the width of a pixel over its height."""
     small = frame.reformat(width=SMALL[0], height=SMALL[1], format="rgb24", interpolation="AREA")
     height = min(4 * SHARP_WIDTH, max(4, round(frame.height * SHARP_WIDTH / frame.width)))
     grey = frame.reformat(width=SHARP_WIDTH, height=height, format="gray")
