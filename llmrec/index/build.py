@@ -14,9 +14,10 @@ from llmrec.index.dense import GRAPH_FROM, Dense, DenseChoice, unit_or_zero
 from llmrec.index.folder import FORMAT, KIND, new_version, refuse_unless_free
 from llmrec.index.fusion import FUSIONS, FusionChoice
 from llmrec.index.lexical import Lexical
+from llmrec.index.pictures import PictureCounts, Pictures
 from llmrec.index.texts import FIELDS, TextChoice, field_texts
 from llmrec.records import Product, ProductSummary
-from llmrec.seams import Encoder
+from llmrec.seams import Encoder, ImageEncoder
 from llmrec.storage import write_manifest, write_parquet
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def build_version(
     *,
     replace: bool,
     progress: Progress | None,
+    image_encoder: ImageEncoder | None = None,
+    images_root: str | Path | None = None,
 ) -> None:
     """Write a new version of the index at ``path`` and make it the current one; see ``Index.build``."""
     check_settings(settings)
@@ -59,6 +62,10 @@ def build_version(
         graph = settings.dense == "hnsw" or (settings.dense == "auto" and len(rows) >= GRAPH_FROM)
         for field, vectors in _encode(encoder, texts, ids, progress).items():
             fields[field] = Dense.build(vectors, graph=graph)
+    pictures, pictured = None, PictureCounts()
+    if image_encoder is not None:
+        titles = [text["title"] for text in texts]
+        pictures, pictured = Pictures.build(rows, titles, image_encoder, images_root, progress)
     with new_version(path) as folder:
         write_parquet(folder / "products.parquet", rows, Product)
         for field in FIELDS:
@@ -66,11 +73,8 @@ def build_version(
             Lexical.build([text[field] for text in texts]).save(folder / "lexical" / field)
         for field, dense in fields.items():
             dense.save(folder / "dense" / field)
-        model = (
-            {"reference": encoder.reference, "digest": encoder.digest, "dimension": encoder.dimension}
-            if encoder
-            else None
-        )
+        if pictures is not None:
+            pictures.save(folder / "pictures")
         write_manifest(
             folder,
             kind=KIND,
@@ -82,9 +86,16 @@ def build_version(
                 "texts_cut": getattr(encoder, "truncated", 0) if fields else 0,
             },
             settings=msgspec.to_builtins(settings),
-            models={"encoder": model if fields else None},
+            models={"encoder": _model(encoder) if fields else None, "image_encoder": _model(image_encoder)},
             graph=any(dense.has_graph for dense in fields.values()),
+            pictures=msgspec.to_builtins(pictured) if pictures is not None else None,
         )
+
+
+def _model(encoder: Encoder | ImageEncoder | None) -> dict[str, Any] | None:
+    if encoder is None:
+        return None
+    return {"reference": encoder.reference, "digest": encoder.digest, "dimension": encoder.dimension}
 
 
 def _encode(

@@ -6,24 +6,25 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
 import pyarrow
 
-from llmrec.errors import ArtefactError, InputError
+from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
 from llmrec.index.codes import CodeBook
 from llmrec.index.dense import Dense, DenseChoice
-from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
 from llmrec.index.fusion import FUSIONS, FusionChoice
 from llmrec.index.lexical import Lexical
+from llmrec.index.opening import read_version, same_encoder
+from llmrec.index.pictures import BOTH, Pictures
 from llmrec.index.scoring import Asked, Near, candidates, nearest
 from llmrec.index.texts import FIELDS, TextChoice
 from llmrec.records import Hit, Product, ProductSummary, Query
-from llmrec.seams import Encoder
-from llmrec.storage import read_manifest, read_parquet
+from llmrec.seams import Encoder, ImageEncoder
+from llmrec.storage import read_parquet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -50,6 +51,9 @@ class Index:
         if manifest["models"]["encoder"]:
             shape = (count, int(manifest["models"]["encoder"]["dimension"]))
             self._dense = {field: Dense.load(version / "dense" / field, shape) for field in FIELDS}
+        #: The encoder of pictures that the index was opened with; ``search_pictures`` takes its vectors.
+        self.image_encoder: ImageEncoder | None = None
+        self._pictures = Pictures.load(version, manifest)
 
     @classmethod
     def build(
@@ -64,6 +68,8 @@ class Index:
         fusion: FusionChoice = "zscore",
         replace: bool = False,
         progress: Progress | None = None,
+        image_encoder: ImageEncoder | None = None,
+        images_root: str | Path | None = None,
     ) -> Index:
         """Build an index folder and open it.
 
@@ -77,7 +83,10 @@ class Index:
             dense: ``exact`` compares with all vectors, ``hnsw`` walks a graph, ``auto`` chooses by size.
             fusion: How the retrievers' scores become one; see ``llmrec.index.fusion``.
             replace: Whether an index that lies there is replaced; it stays until the new one is whole.
-            progress: Wraps the loop over texts that are encoded: (items, label, total).
+            progress: Wraps the loops over texts and pictures that are encoded: (items, label, total).
+            image_encoder: Gives vectors of the products' pictures (local files; addresses are counted, not fetched)
+                and, where it knows texts, of their titles; None: ``search_pictures`` finds nothing.
+            images_root: Where relative paths of pictures start: the folder of the catalog file.
 
         Raises:
             InputError: No products, an id twice, a folder that is taken, an unknown option.
@@ -87,8 +96,9 @@ class Index:
         path = Path(path)
         written = {summary.product_id: summary for summary in summaries or ()}
         settings = IndexSettings(text=text or ("both" if written else "product"), dense=dense, fusion=fusion)
-        build_version(path, products, encoder, written, settings, replace=replace, progress=progress)
-        return cls.open(path, encoder if dense != "none" else None)
+        options: dict[str, Any] = {"image_encoder": image_encoder, "images_root": images_root}
+        build_version(path, products, encoder, written, settings, replace=replace, progress=progress, **options)
+        return cls.open(path, encoder if dense != "none" else None, image_encoder=image_encoder)
 
     @classmethod
     def open(
@@ -98,6 +108,7 @@ class Index:
         *,
         fusion: FusionChoice | None = None,
         check: bool = True,
+        image_encoder: ImageEncoder | None = None,
     ) -> Index:
         """Open an index folder.
 
@@ -106,32 +117,45 @@ class Index:
             encoder: The encoder that it was built with; without it only words are searched (``search_by``).
             fusion: Another way to fuse scores than the index was built for.
             check: Compare the hashes of all files first; False compares sizes only, for a large index just built.
+            image_encoder: The encoder of its pictures; kept as ``image_encoder`` for whoever encodes frames.
 
         Raises:
             ArtefactError: Not an index, damaged, of another format, or built with another encoder.
         """
         path = Path(path)
-        version, manifest = _read(path, check=check)
-        _same_encoder(path, manifest["models"]["encoder"], encoder)
+        version, manifest = read_version(path, check=check)
+        same_encoder(path, manifest["models"]["encoder"], encoder, "encoder")
+        same_encoder(path, manifest["models"]["image_encoder"], image_encoder, "image encoder")
         index = cls(path, version, manifest, encoder)
+        index.image_encoder = image_encoder if index.has_pictures else None
         if fusion is not None:
             index.settings = msgspec.structs.replace(index.settings, fusion=fusion)
             check_settings(index.settings)
         return index
 
     @staticmethod
-    def encoder_reference(path: str | Path) -> str | None:
-        """Reference of the encoder that the index at ``path`` was built with; None: it has no vectors.
+    def encoder_reference(path: str | Path, kind: Literal["encoder", "image_encoder"] = "encoder") -> str | None:
+        """Reference of the encoder of texts, or of pictures, that the index at ``path`` was built with, if any.
 
         Raises:
             ArtefactError: Not an index.
         """
-        model = _read(Path(path), check=False)[1]["models"]["encoder"]
+        model = read_version(Path(path), check=False)[1]["models"][kind]
         return str(model["reference"]) if model else None
 
     @property
+    def has_pictures(self) -> bool:
+        """Whether ``search_pictures`` can find something."""
+        return self._pictures is not None
+
+    @property
+    def image_digest(self) -> str:
+        """Digest of the encoder of the pictures; empty without pictures."""
+        return str((self._manifest["models"]["image_encoder"] or {"digest": ""})["digest"])
+
+    @property
     def retrievers(self) -> tuple[str, ...]:
-        """The names that ``search_by`` takes, parts first, ``hybrid`` last."""
+        """The names that ``search_by`` takes, parts first, ``hybrid`` last; ``search_pictures`` is apart."""
         parts = [f"bm25:{field}" for field in self._lexical] + [f"dense:{field}" for field in self._dense]
         return (*parts, "bm25", *(["dense"] if self._dense else []), "hybrid")
 
@@ -175,6 +199,27 @@ class Index:
             found.append([Hit(self.ids[rows[i]], float(fused[i]), retriever) for i in best])
         return found
 
+    def search_pictures(self, vectors: NDArray[np.float32], k: int, retriever: str = BOTH) -> list[list[Hit]]:
+        """Find at most ``k`` products that look like each picture, best first, ties broken by id.
+
+        Args:
+            vectors: By the index's image encoder, float32 ``[n, d]``.
+            k: Products per picture at most.
+            retriever: ``vision:images``, ``vision:title``, or their sum, ``vision``.
+
+        Returns:
+            Hits scored in deviations from the mean over the catalog, by ``vision:images`` or ``vision:title``,
+            whichever speaks the louder; empty lists for an index without pictures.
+
+        Raises:
+            InputError: Vectors of another length, or that are not numbers; ``k`` under 1.
+        """
+        if k < 1:
+            raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
+        if self._pictures is None:
+            return [[] for _ in vectors]
+        return self._pictures.search(vectors, k, self.ids, self._places, retriever)
+
     @cached_property
     def ids(self) -> list[str]:
         """Ids of the products, in the order of the catalog."""
@@ -208,9 +253,11 @@ class Index:
             "counts": manifest["counts"],
             "settings": manifest["settings"],
             "encoder": manifest["models"]["encoder"],
+            "image_encoder": manifest["models"]["image_encoder"],
+            "pictures": manifest["pictures"],
             "graph": manifest["graph"],
             "bytes": sum(int(file["bytes"]) for file in manifest["files"].values()),
-            "retrievers": list(self.retrievers),
+            "retrievers": [*self.retrievers, *(self._pictures.retrievers if self._pictures else ())],
         }
 
     @property
@@ -246,25 +293,3 @@ class Index:
 
 def _takes_part(part: str, retriever: str) -> bool:
     return retriever == "hybrid" or part == retriever or part.startswith(f"{retriever}:")
-
-
-def _read(path: Path, *, check: bool) -> tuple[Path, dict[str, Any]]:
-    version = current_version(path)
-    manifest = read_manifest(version, kind=KIND, format_version=FORMAT, check=check, remedy=REMEDY)
-    try:
-        msgspec.convert(manifest["settings"], IndexSettings)
-        int(manifest["counts"]["products"]), manifest["models"]["encoder"], manifest["graph"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ArtefactError(f"{version}: its manifest is not that of an index ({error})", next_step=REMEDY) from error
-    return version, manifest
-
-
-def _same_encoder(path: Path, built: dict[str, Any] | None, given: Encoder | None) -> None:
-    if given is None or built is None or given.digest == built["digest"]:
-        return
-    if given.reference == built["reference"]:
-        why = f"{built['reference']}, but with other weights or settings (prompts, pooling, length)"
-    else:
-        why = f"{built['reference']}, not {given.reference}"
-    step = f"Open it with {built['reference']}, or build it again with {given.reference} (--replace)."
-    raise ArtefactError(f"{path}: was built with the encoder {why}", next_step=step)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -40,7 +41,7 @@ def read_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
     except ImportError as error:
         raise MissingExtraError("reading pictures", "video") from error
     # a pipe or a device would be waited for, or read without end
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise InputError(f"{path}: no such file", next_step="Check the path.")
     try:
         with warnings.catch_warnings():

@@ -1,0 +1,58 @@
+"""What is checked before an index is opened: that it is one, whole, and met by the encoders that made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from llmrec.errors import ArtefactError
+from llmrec.index.build import IndexSettings
+from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
+from llmrec.index.pictures import PictureCounts
+from llmrec.seams import Encoder, ImageEncoder
+from llmrec.storage import read_manifest
+
+
+def read_version(path: Path, *, check: bool) -> tuple[Path, dict[str, Any]]:
+    """The folder of the current version and its manifest; ``check`` compares the hashes of all files.
+
+    Raises:
+        ArtefactError: Not an index, damaged, or of another format.
+    """
+    version = current_version(path)
+    manifest = read_manifest(version, kind=KIND, format_version=FORMAT, check=check, remedy=REMEDY)
+    try:
+        msgspec.convert(manifest["settings"], IndexSettings)
+        int(manifest["counts"]["products"]), manifest["models"]["encoder"], manifest["graph"]
+        # an index made before there were pictures names neither
+        if manifest["models"].setdefault("image_encoder", None):
+            int(manifest["models"]["image_encoder"]["dimension"])
+            msgspec.convert(manifest["pictures"], PictureCounts)
+        manifest.setdefault("pictures", None)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ArtefactError(f"{version}: its manifest is not that of an index ({error})", next_step=REMEDY) from error
+    return version, manifest
+
+
+def same_encoder(path: Path, built: dict[str, Any] | None, given: Encoder | ImageEncoder | None, kind: str) -> None:
+    """Check that an encoder is the one that an index was built with; nothing given or built passes.
+
+    Args:
+        path: The index.
+        built: What its manifest says of the encoder.
+        given: The encoder that it is being opened with.
+        kind: ``encoder`` or ``image encoder``.
+
+    Raises:
+        ArtefactError: It is another one.
+    """
+    if given is None or built is None or given.digest == built["digest"]:
+        return
+    if given.reference == built["reference"]:
+        why = f"{built['reference']}, but with other weights or settings (prompts, pooling, length)"
+    else:
+        why = f"{built['reference']}, not {given.reference}"
+    step = f"Open it with {built['reference']}, or build it again with {given.reference} (--replace)."
+    raise ArtefactError(f"{path}: was built with the {kind} {why}", next_step=step)

@@ -1,0 +1,245 @@
+"""Product pictures as vectors: which products look like a frame.
+
+::
+
+    versions/0001/pictures/   vectors.npy  float32 [pictures, d], those of one product together, in catalog order
+                              rows.npy     int64 [pictures], the catalog row of each
+                              title/vectors.npy  float32 [products, d], of an encoder of pictures and texts
+
+A product is as near as the nearest of its pictures. Scores are in deviations from the mean over the catalog, so that
+pictures and titles, whose cosines lie apart (Liang et al. 2022, arXiv 2203.02053), can be summed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from llmrec.errors import ArtefactError, InputError
+from llmrec.index.dense import GRAPH_FROM, Dense, unit_or_zero
+from llmrec.records import Hit, Product
+from llmrec.seams import ImageEncoder
+from llmrec.storage.pictures import read_picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+logger = logging.getLogger(__name__)
+
+#: Pictures read and encoded at a time.
+BATCH = 32
+#: Longer side in pixels to which a picture is shrunk as it is read: no tower looks closer, and a batch stays small.
+SIDE = 1024
+#: Pictures that each query brings in, where not all are compared.
+DEPTH = 800
+#: What the likeness to a title counts, where that to a picture counts 1.
+TITLE_WEIGHT = 0.5
+
+IMAGES, TITLE, BOTH = "vision:images", "vision:title", "vision"
+
+
+class PictureCounts(msgspec.Struct, frozen=True):
+    """What became of the pictures that a catalog names; ``first_unreadable`` is the message about one of them."""
+
+    embedded: int = 0
+    products: int = 0
+    urls: int = 0
+    unreadable: int = 0
+    first_unreadable: str = ""
+
+
+class Pictures:
+    """The pictures of a catalog's products; ``titles`` are None for an encoder of pictures alone."""
+
+    def __init__(self, images: Dense, rows: NDArray[np.int64], titles: Dense | None) -> None:
+        self._images, self._rows, self._titles = images, rows, titles
+
+    @property
+    def retrievers(self) -> tuple[str, ...]:
+        """Names of what ``search`` can be asked for, the parts first."""
+        parts = [*([IMAGES] if len(self._rows) else []), *([TITLE] if self._titles is not None else [])]
+        return (*parts, BOTH)
+
+    @classmethod
+    def build(
+        cls,
+        products: Sequence[Product],
+        titles: Sequence[str],
+        encoder: ImageEncoder,
+        root: str | Path | None,
+        progress: Callable[[Iterable[Any], str, int], Iterator[Any]] | None = None,
+    ) -> tuple[Pictures, PictureCounts]:
+        """Encode the pictures that products name: local files; addresses are never fetched.
+
+        Args:
+            products: The catalog.
+            titles: A short text for each product; used when the encoder is ``joint``.
+            encoder: Gives the vectors.
+            root: Where relative paths start; None: the working folder.
+            progress: Wraps the loop over batches: (items, label, total).
+
+        Raises:
+            ArtefactError: The encoder gave vectors that are not numbers.
+        """
+        named = [(row, name) for row, product in enumerate(products) for name in dict.fromkeys(product.images) if name]
+        local = [(row, Path(root or ".") / name) for row, name in named if not _is_address(name)]
+        paths = list(dict.fromkeys(path for _, path in local))
+        starts: Iterable[int] = range(0, len(paths), BATCH)
+        found: dict[Path, NDArray[np.float32]] = {}
+        faults: dict[Path, str] = {}
+        for start in progress(starts, "pictures", len(range(0, len(paths), BATCH))) if progress else starts:
+            batch = dict(_read(paths[start : start + BATCH], faults))
+            if batch:
+                found.update(zip(batch, encoder.encode_images(list(batch.values())), strict=True))
+        kept = [(row, found[path]) for row, path in local if path in found]
+        rows = np.array([row for row, _ in kept], dtype=np.int64)
+        vectors = np.array([vector for _, vector in kept], dtype=np.float32).reshape(-1, encoder.dimension)
+        ids = [products[row].id for row in rows]
+        images = _index(unit_or_zero(vectors, ids, encoder.reference))
+        texts = None
+        if encoder.joint:
+            unique = list(dict.fromkeys(titles))
+            place = {title: number for number, title in enumerate(unique)}
+            encoded = encoder.encode_texts(unique)[[place[title] for title in titles]]
+            texts = _index(unit_or_zero(encoded, [product.id for product in products], encoder.reference))
+        counts = PictureCounts(
+            embedded=len(rows),
+            products=len(set(rows.tolist())),
+            urls=len(named) - len(local),
+            unreadable=sum(path in faults for _, path in local),
+            first_unreadable=next(iter(faults.values()), ""),
+        )
+        if counts.unreadable:
+            what = f"{counts.unreadable} of {len(local)} pictures cannot be read, the first: {counts.first_unreadable}"
+            logger.warning("%s", what)
+        return cls(images, rows, texts), counts
+
+    @classmethod
+    def load(cls, version: Path, manifest: Mapping[str, Any]) -> Pictures | None:
+        """Open the pictures of a version of an index, if it has any; vectors stay on disk until they are asked for.
+
+        Raises:
+            ArtefactError: The files cannot be read or do not fit one another.
+        """
+        model, products = manifest["models"]["image_encoder"], int(manifest["counts"]["products"])
+        if model is None:
+            return None
+        folder, dimension = version / "pictures", int(model["dimension"])
+        counts = msgspec.convert(manifest["pictures"], PictureCounts)
+        step = "Build the index again."
+        try:
+            rows = np.load(folder / "rows.npy", allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise ArtefactError(f"{folder}: cannot be read ({error})", next_step=step) from error
+        ordered = rows.shape == (counts.embedded,) and rows.dtype == np.int64 and bool((np.diff(rows) >= 0).all())
+        if not ordered or (len(rows) and not 0 <= rows[0] <= rows[-1] < products):
+            raise ArtefactError(f"{folder}: does not fit the products beside it", next_step=step)
+        # an empty file cannot be mapped into memory
+        empty = np.zeros((0, dimension), dtype=np.float32)
+        images = Dense.load(folder, (counts.embedded, dimension)) if counts.embedded else Dense(empty)
+        title = folder / "title"
+        return cls(images, rows, Dense.load(title, (products, dimension)) if title.is_dir() else None)
+
+    def save(self, folder: Path) -> None:
+        """Write vectors, rows and titles."""
+        folder.mkdir(parents=True, exist_ok=True)
+        if len(self._rows):
+            self._images.save(folder)
+        np.save(folder / "rows.npy", self._rows, allow_pickle=False)
+        if self._titles is not None:
+            self._titles.save(folder / "title")
+
+    def search(
+        self, vectors: NDArray[np.float32], k: int, ids: Sequence[str], places: NDArray[np.int64], retriever: str = BOTH
+    ) -> list[list[Hit]]:
+        """Products that look like each vector, best first, ties broken by id.
+
+        Args:
+            vectors: Of pictures, float32 ``[n, d]``, by the encoder of the index; a vector of zeros finds nothing.
+            k: Products per vector at most.
+            ids: Id of each row of the catalog.
+            places: Place of each row in the order of ids.
+            retriever: ``vision`` sums pictures and titles; or one of them.
+
+        Returns:
+            Hits whose score counts deviations from the mean over the catalog, and whose retriever is the part that
+            speaks the louder for the product. A product without a picture has the mean likeness to one.
+        """
+        if retriever not in self.retrievers:
+            step = f"Choose one of: {', '.join(self.retrievers)}."
+            raise InputError(f"no retriever {retriever!r} of pictures", next_step=step)
+        queries = np.ascontiguousarray(vectors, dtype=np.float32)
+        if queries.ndim != 2 or queries.shape[1] != self._images.vectors.shape[1]:
+            what = f"vectors of shape {queries.shape} for pictures of {self._images.vectors.shape[1]} dimensions"
+            raise InputError(what, next_step="Encode the frames with the index's own image encoder.")
+        if not np.isfinite(queries).all():
+            raise InputError("vectors hold something that is not a number", next_step="Encode the frames again.")
+        by_image = len(self._rows) > 0 and retriever in (IMAGES, BOTH)
+        titles = self._titles if retriever in (TITLE, BOTH) else None
+        brought: list[list[NDArray[np.int64]]] = [[] for _ in queries]
+        for place, near in enumerate(self._images.top(queries, max(DEPTH, k)) if by_image and len(queries) else []):
+            brought[place].append(self._rows[near])
+        for place, near in enumerate(titles.top(queries, max(DEPTH, k)) if titles and len(queries) else []):
+            brought[place].append(near)
+        found: list[list[Hit]] = []
+        for query, pieces in zip(queries, brought, strict=True):
+            if not pieces or not query.any():
+                found.append([])
+                continue
+            rows = np.unique(np.concatenate(pieces))
+            seen = self._likeness(query, rows) if by_image else np.zeros(len(rows), np.float32)
+            told = np.zeros(len(rows), np.float32)
+            if titles is not None:
+                weight = TITLE_WEIGHT if by_image else 1.0
+                told = weight * _standard(titles.similarity(query, rows), *titles.moments(query))
+            total = seen + told
+            best = np.lexsort((places[rows], -total))[:k]
+            louder = [TITLE if titles is not None and told[i] > seen[i] else IMAGES for i in best]
+            hits = [Hit(ids[rows[i]], float(total[i]), part) for i, part in zip(best, louder, strict=True)]
+            found.append(hits)
+        return found
+
+    def _likeness(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Of each product the likeness of its nearest picture, in deviations; 0 where it has none."""
+        starts = np.searchsorted(self._rows, rows, side="left")
+        ends = np.searchsorted(self._rows, rows, side="right")
+        lengths = ends - starts
+        found = np.zeros(len(rows), dtype=np.float32)
+        having = np.flatnonzero(lengths)
+        if len(having):
+            pictures = np.concatenate([np.arange(starts[i], ends[i]) for i in having])
+            heads = np.concatenate([[0], np.cumsum(lengths[having])[:-1]])
+            nearest = np.maximum.reduceat(self._images.similarity(query, pictures), heads)
+            found[having] = _standard(nearest, *self._images.moments(query))
+        return found
+
+
+def _index(vectors: NDArray[np.float32]) -> Dense:
+    return Dense.build(vectors, graph=len(vectors) >= GRAPH_FROM)
+
+
+def _is_address(name: str) -> bool:
+    return "://" in name or name.startswith(("//", "data:"))
+
+
+def _read(paths: Sequence[Path], faults: dict[Path, str]) -> Iterator[tuple[Path, Image]]:
+    for path in paths:
+        try:
+            image = read_picture(path)
+        except InputError as error:
+            faults[path] = error.message
+            continue
+        image.thumbnail((SIDE, SIDE))
+        yield path, image
+
+
+def _standard(values: NDArray[np.float32], mean: float, deviation: float) -> NDArray[np.float32]:
+    if deviation < 1e-9:
+        return np.zeros(len(values), dtype=np.float32)
+    return ((values - mean) / deviation).astype(np.float32)

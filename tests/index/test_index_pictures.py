@@ -1,0 +1,134 @@
+"""Product pictures in an index: what is found, what is counted, what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from llmrec.errors import ArtefactError, InputError
+from llmrec.index import Index
+from llmrec.records import Product
+from tests.fakes import FakeImageEncoder
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "dark": (40, 0, 0)}
+
+
+class Shutter(FakeImageEncoder):
+    """Pictures only."""
+
+    joint, digest = False, "fake-shutter"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, colour in COLOURS.items():
+        Image.new("RGB", (8, 8), colour).save(folder / f"{name}.png")
+    (folder / "torn.jpg").write_bytes(b"\xff\xd8\xff\xe0 no more")
+    return folder
+
+
+def shelf(folder: Path) -> list[Product]:
+    return [
+        Product("a", "cup", images=("photos/blue.png", "photos/torn.jpg", "photos/gone.png")),
+        Product("b", "red green bowl", images=("https://shop.example/b.jpg",)),
+        Product("c", "plate", images=(str(folder / "green.png"), "photos/red.png", "photos/red.png")),
+        Product("d", "fork"),
+    ]
+
+
+def test_frames_find_the_product_whose_nearest_picture_is_near(photos: Path, tmp_path: Path) -> None:
+    index = Index.build(tmp_path / "i", shelf(photos), image_encoder=Shutter(), images_root=tmp_path)
+    red, blue = np.eye(3, dtype=np.float32)[[0, 2]]
+    found = index.search_pictures(np.stack([red, blue, np.zeros(3, np.float32)]), 3)
+    # cosines with the three pictures are 0, 0, 1 but for 4e-6: mean 1/3, deviation sqrt(2)/3
+    assert [(h.product_id, round(h.score, 3), h.retriever) for h in found[0]] == [
+        ("c", 1.414, "vision:images"),
+        ("a", -0.707, "vision:images"),
+    ]
+    assert [h.product_id for h in found[1]] == ["a", "c"]
+    assert found[2] == []
+    assert index.search_pictures(np.zeros((0, 3), np.float32), 3) == []
+
+
+def test_what_became_of_the_pictures_is_told(photos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    info = Index.build(tmp_path / "i", shelf(photos), image_encoder=Shutter(), images_root=tmp_path).info()
+    told = info["pictures"]
+    assert {name: told[name] for name in ("embedded", "products", "urls", "unreadable")} == {
+        "embedded": 3,
+        "products": 2,
+        "urls": 1,
+        "unreadable": 2,
+    }
+    assert "torn.jpg" in told["first_unreadable"]
+    assert "2 of 5 pictures cannot be read" in caplog.text
+    assert info["image_encoder"]["digest"] == "fake-shutter"
+    assert info["retrievers"][-2:] == ["vision:images", "vision"]
+
+
+def test_a_joint_encoder_finds_products_by_their_titles(photos: Path, tmp_path: Path) -> None:
+    index = Index.build(tmp_path / "i", shelf(photos), image_encoder=FakeImageEncoder(), images_root=tmp_path)
+    assert index.info()["retrievers"][-3:] == ["vision:images", "vision:title", "vision"]
+    yellow = np.array([[1, 1, 0]], np.float32) / np.sqrt(np.float32(2))
+    hits = {hit.product_id: hit.retriever for hit in index.search_pictures(yellow, 4)[0]}
+    assert hits["b"] == "vision:title" and hits["c"] == "vision:images"
+    assert [h.product_id for h in index.search_pictures(yellow, 1, "vision:title")[0]] == ["b"]
+    assert [h.product_id for h in index.search_pictures(yellow, 1, "vision:images")[0]] == ["c"]
+    only_titles = [Product("b", "red green bowl"), Product("x", "blue bowl")]
+    bare = Index.build(tmp_path / "bare", only_titles, image_encoder=FakeImageEncoder())
+    assert [hit.product_id for hit in bare.search_pictures(yellow, 1)[0]] == ["b"]
+
+
+def test_pictures_are_read_again_as_they_were_written(photos: Path, tmp_path: Path) -> None:
+    built = Index.build(tmp_path / "i", shelf(photos), image_encoder=FakeImageEncoder(), images_root=tmp_path)
+    opened = Index.open(tmp_path / "i")
+    assert opened.image_encoder is None and opened.image_digest == "fake-images" and opened.has_pictures
+    query = np.array([[0.6, 0.8, 0.0]], np.float32)
+    assert opened.search_pictures(query, 4) == built.search_pictures(query, 4)
+    assert Index.encoder_reference(tmp_path / "i", "image_encoder") == "fake:images"
+
+
+def test_another_image_encoder_is_refused(photos: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", shelf(photos), image_encoder=Shutter(), images_root=tmp_path)
+    with pytest.raises(ArtefactError, match="was built with the image encoder fake:images, but with other weights"):
+        Index.open(tmp_path / "i", image_encoder=FakeImageEncoder())
+
+
+def test_vectors_that_cannot_be_are_refused(photos: Path, tmp_path: Path) -> None:
+    index = Index.build(tmp_path / "i", shelf(photos), image_encoder=Shutter(), images_root=tmp_path)
+    with pytest.raises(InputError, match=r"shape \(1, 4\) for pictures of 3 dimensions"):
+        index.search_pictures(np.ones((1, 4), np.float32), 1)
+    with pytest.raises(InputError, match="not a number"):
+        index.search_pictures(np.full((1, 3), np.nan, np.float32), 1)
+    with pytest.raises(InputError, match="no retriever 'vision:title' of pictures"):
+        index.search_pictures(np.ones((1, 3), np.float32), 1, "vision:title")
+    with pytest.raises(InputError, match="k=0"):
+        index.search_pictures(np.ones((1, 3), np.float32), 0)
+
+
+def test_an_index_from_before_there_were_pictures_opens(tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", [Product("a", "cup")])
+    path = tmp_path / "i" / "versions" / "0001" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    del manifest["pictures"], manifest["models"]["image_encoder"]
+    path.write_text(json.dumps(manifest))
+    index = Index.open(tmp_path / "i", image_encoder=Shutter())
+    assert not index.has_pictures and index.image_encoder is None and index.image_digest == ""
+    assert index.search_pictures(np.ones((2, 3), np.float32), 1) == [[], []]
+    assert Index.encoder_reference(tmp_path / "i", "image_encoder") is None
+
+
+def test_damaged_rows_are_refused(photos: Path, tmp_path: Path) -> None:
+    Index.build(tmp_path / "i", shelf(photos), image_encoder=Shutter(), images_root=tmp_path)
+    rows = tmp_path / "i" / "versions" / "0001" / "pictures" / "rows.npy"
+    good = rows.read_bytes()
+    rows.write_bytes(good[:-1] + b"\x01")
+    with pytest.raises(ArtefactError, match="damaged"):
+        Index.open(tmp_path / "i")
+    with pytest.raises(ArtefactError, match="does not fit the products"):
+        Index.open(tmp_path / "i", check=False)
