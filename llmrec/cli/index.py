@@ -46,6 +46,10 @@ def build(
         str | None, typer.Option(help="Where the encoder runs: cpu, cuda (default: CUDA if any).")
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Texts encoded together.")] = 32,
+    image_encoder: Annotated[str, typer.Option(help="Model of the vectors of product pictures, or 'none'.")] = "none",
+    images_root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where picture paths start (default: the catalog's folder).")
+    ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace an index that lies there.")] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
@@ -68,6 +72,11 @@ def build(
         from llmrec.embed import load_encoder
 
         model = load_encoder(encoder, device=device, batch_size=batch_size)
+    if image_encoder != "none":
+        from llmrec.embed import load_image_encoder
+
+        choices["image_encoder"] = load_image_encoder(image_encoder, device=device)
+        choices["images_root"] = images_root or _folder_of(catalog)
     index = Index.build(output, products, model, summaries=written, replace=replace, progress=progress, **choices)
     report = source.report
     result = {**index.info(), "catalog": {"read": report.read, "kept": report.kept, "rejected": report.rejected}}
@@ -117,6 +126,19 @@ def info(index: Annotated[Path, _FOLDER], as_json: Annotated[bool, _JSON] = Fals
 
     found = Index.open(index).info()
     emit(found, as_json=as_json, text=_described(found))
+
+
+def _folder_of(catalog: Sequence[str]) -> Path:
+    """The one folder that the catalog's files lie in; the working folder for standard input.
+
+    Raises:
+        InputError: They lie in several.
+    """
+    folders = {Path() if name == "-" else Path(name) if Path(name).is_dir() else Path(name).parent for name in catalog}
+    if len(folders) > 1:
+        what = "the catalog's files lie in several folders, so that paths of pictures may start in any"
+        raise InputError(what, next_step="Say where they start: --images-root DIR.")
+    return folders.pop()
 
 
 def _mapping(pairs: Sequence[str]) -> dict[str, str]:
@@ -170,6 +192,14 @@ def _described(found: dict[str, Any]) -> str:
         f"fusion: {settings['fusion']}",
         f"built: {found['created']}",
     ]
+    if tower := found["image_encoder"]:
+        told = found["pictures"]
+        many = f"{told['embedded']} of {told['products']} products"
+        lines.insert(3, f"pictures: {tower['reference']}, {tower['dimension']} dimensions, {many}")
+        if told["urls"]:
+            lines.append(f"pictures that are web addresses: {told['urls']} (they are not fetched)")
+        if told["unreadable"]:
+            lines.append(f"pictures that cannot be read: {told['unreadable']}, such as {told['first_unreadable']}")
     if counts["without_text"]:
         lines.append(f"products without any text: {counts['without_text']} (they are never found by words)")
     if counts["texts_cut"]:

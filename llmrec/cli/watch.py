@@ -38,6 +38,9 @@ def watch(
         str, typer.Option(metavar="MODEL", help="Speech model, or 'none' to not listen.")
     ] = "starter:whisper-base",
     ocr: Annotated[bool, typer.Option("--ocr/--no-ocr", help="Read on-screen text.")] = True,
+    vision: Annotated[
+        str, typer.Option(metavar="MODEL", help="Model of the keyframes' vectors (that of the index), or 'none'.")
+    ] = "none",
     max_frames: Annotated[int, typer.Option(min=1, help="Keyframes of a content at most.")] = 12,
     language: Annotated[str, typer.Option(help="Language of the speech, such as 'en' (default: detected).")] = "",
     kind: Annotated[
@@ -69,7 +72,12 @@ def watch(
         raise InputError("no files are named", next_step="Give at least one video.")
     frames = frames or (None if output == "-" else Path(f"{output}.frames"))
     settings = WatchSettings(max_frames=max_frames, screen_text=ocr, speech=speech, language=language, threads=threads)
-    watcher = Watcher(settings, frames_dir=frames)
+    tower = None
+    if vision != "none":
+        from llmrec.embed import load_image_encoder
+
+        tower = load_image_encoder(vision)
+    watcher = Watcher(settings, frames_dir=frames, image_encoder=tower)
     if any(path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS for path in paths):
         watcher.prepare()
 
@@ -78,7 +86,8 @@ def watch(
         outcomes = watch_batch(watcher, paths, kind=kind)
         write_records("-", (o.watched.content for o in tally.follow(outcomes) if o.watched), Content)
     else:
-        kept = Ledger(output, Watched, settings_digest(settings, frames), resume=resume)
+        made_with = settings_digest(settings, frames, tower.digest if tower else "")
+        kept = Ledger(output, Watched, made_with, resume=resume)
         with kept as ledger:
             outcomes = watch_batch(watcher, paths, kind=kind, ledger=ledger)
             contents = [beside(o.watched.content, Path(output)) for o in tally.follow(outcomes) if o.watched]

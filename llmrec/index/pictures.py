@@ -24,7 +24,7 @@ from llmrec.errors import ArtefactError, InputError
 from llmrec.index.dense import GRAPH_FROM, Dense, unit_or_zero
 from llmrec.records import Hit, Product
 from llmrec.seams import ImageEncoder
-from llmrec.storage.pictures import read_picture
+from llmrec.storage.pictures import SIDE, read_picture
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 #: Pictures read and encoded at a time.
 BATCH = 32
-#: Longer side in pixels to which a picture is shrunk as it is read: no tower looks closer, and a batch stays small.
-SIDE = 1024
 #: Pictures that each query brings in, where not all are compared.
 DEPTH = 800
 #: What the likeness to a title counts, where that to a picture counts 1.

@@ -22,6 +22,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP")
 #: Largest picture that is decoded, width × height.
 MAX_PIXELS = 40_000_000
 
+#: Longer side in pixels to which a picture is shrunk before it is encoded: no image tower looks closer.
+SIDE = 1024
+
 #: What Pillow's readers raise on damaged files.
 _DAMAGE = (
     *(OSError, EOFError, SyntaxError, ValueError, struct.error),

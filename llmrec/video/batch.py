@@ -49,7 +49,7 @@ def watch_batch(
     for path, id in zip(paths, content_ids(paths), strict=True):
         key = file_key(path, id, kind, watcher.settings)
         before = done.get(key)
-        if before is not None and all(Path(frame.path).is_file() for frame in before.content.keyframes):
+        if before is not None and all(not f.path or Path(f.path).is_file() for f in before.content.keyframes):
             yield Outcome(path, watched=before, reused=True)
             continue
         watched = watcher.attempt(path, id=id, kind=kind)
@@ -61,9 +61,10 @@ def watch_batch(
         yield Outcome(path, watched=watched)
 
 
-def settings_digest(settings: WatchSettings, frames_dir: Path | None) -> str:
-    """Digest of what changes contents besides the files themselves."""
-    return fingerprint(VERSION, settings, str(frames_dir.absolute()) if frames_dir else None)
+def settings_digest(settings: WatchSettings, frames_dir: Path | None, image_encoder: str = "") -> str:
+    """Digest of what changes contents besides the files themselves; ``image_encoder`` is the digest of that."""
+    folder = str(frames_dir.absolute()) if frames_dir else None
+    return fingerprint(VERSION, settings, folder, *([image_encoder] if image_encoder else []))
 
 
 def file_key(path: Path, id: str, kind: ContentKind | None, settings: WatchSettings) -> str:
@@ -104,7 +105,7 @@ def beside(content: Content, output: Path) -> Content:
     """A content whose paths start from the folder of the contents file that it is written to."""
 
     def relative(path: str) -> str:
-        return Path(os.path.relpath(Path(path).absolute(), output.absolute().parent)).as_posix()
+        return path and Path(os.path.relpath(Path(path).absolute(), output.absolute().parent)).as_posix()
 
     keyframes = tuple(msgspec.structs.replace(frame, path=relative(frame.path)) for frame in content.keyframes)
     return msgspec.structs.replace(content, media=relative(content.media), keyframes=keyframes)

@@ -8,8 +8,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from llmrec.records import Keyframe
+from llmrec.seams import ImageEncoder
 from llmrec.storage import atomic_file
+from llmrec.storage.pictures import SIDE
 from llmrec.video.choosing import Run
 
 if TYPE_CHECKING:
@@ -28,6 +32,14 @@ def save_keyframe(picture: Image, run: Run, folder: Path) -> Keyframe:
     with atomic_file(path) as file:
         file.write(packed.getvalue())
     return Keyframe(milliseconds / 1000, str(path), run.shot)
+
+
+def with_vector(frame: Keyframe | None, picture: Image, run: Run, encoder: ImageEncoder) -> Keyframe:
+    """A keyframe with the vector of its picture; without a saved frame one that has no path."""
+    small = picture.copy()
+    small.thumbnail((SIDE, SIDE))
+    vector = encoder.encode_images([small])[0].astype("<f2").tobytes()
+    return msgspec.structs.replace(frame or Keyframe(round(run.best.time, 3), "", run.shot), vector=vector)
 
 
 def file_name(id: str) -> str:

@@ -15,11 +15,12 @@ import msgspec
 
 from llmrec.errors import InputError, LlmrecError, MissingExtraError, ModelError, StorageError
 from llmrec.records import Content, ContentKind, Keyframe, TimedText
+from llmrec.seams import ImageEncoder
 from llmrec.video.choosing import Run, choose
 from llmrec.video.coverage import Coverage
 from llmrec.video.frames import candidates
 from llmrec.video.images import folder_candidates, image_candidate, natural_order, read_image
-from llmrec.video.keyframes import file_name, save_keyframe
+from llmrec.video.keyframes import file_name, save_keyframe, with_vector
 from llmrec.video.screen import RapidReader, ScreenReader, merge_readings
 from llmrec.video.settings import NO_SPEECH, WatchSettings
 from llmrec.video.sidecars import Post, Sidecars, read_sidecars, sidecar_files
@@ -28,7 +29,6 @@ from llmrec.video.source import (
     IMAGE_ENDINGS,
     audio_stream,
     check_file,
-    is_cut_gif,
     length_of,
     media_type,
     open_container,
@@ -36,6 +36,7 @@ from llmrec.video.source import (
     video_stream,
 )
 from llmrec.video.speech import SpeechReader, Transcript, WhisperReader
+from llmrec.video.subtitles import embedded_captions
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class Watcher:
             ``clip-mp4`` for ``clip.mp4``); None saves none.
         screen_reader: Replaces rapidocr.
         speech_reader: Replaces faster-whisper.
+        image_encoder: Gives keyframes their vectors; None: they have none.
     """
 
     def __init__(
@@ -74,10 +76,11 @@ class Watcher:
         frames_dir: str | Path | None = None,
         screen_reader: ScreenReader | None = None,
         speech_reader: SpeechReader | None = None,
+        image_encoder: ImageEncoder | None = None,
     ) -> None:
         self.settings = settings or WatchSettings()
         self.frames_dir = Path(frames_dir) if frames_dir is not None else None
-        self._screen, self._speech = screen_reader, speech_reader
+        self._screen, self._speech, self._images = screen_reader, speech_reader, image_encoder
         self._folders: dict[str, Path] = {}
 
     def prepare(self) -> None:
@@ -161,7 +164,9 @@ class Watcher:
             else:
                 runs, post = self._container(path, streams)
         if not is_folder:
-            sidecars = read_sidecars(sidecar_files(path, self.settings.language))
+            sidecars = read_sidecars(sidecar_files(path, self.settings.language), self.settings.language)
+            if not sidecars.subtitled and media_type(path) == "container":
+                sidecars.captions.extend(embedded_captions(path, self.settings))
             if self.settings.speech != NO_SPEECH and media_type(path) == "container":
                 with clock.part("speech"):
                     transcript = self._listen(path, streams)
@@ -182,6 +187,7 @@ class Watcher:
             media=str(path),
             timed_text=tuple(sorted(timed, key=lambda piece: (piece.start, piece.end))),
             keyframes=tuple(keyframes),
+            image_encoder=self._images.digest if self._images is not None and keyframes else "",
         )
         return Watched(content, tuple(problems), clock.seconds)
 
@@ -199,9 +205,7 @@ class Watcher:
                     step = "Give a file with pictures or sound."
                     raise InputError(f"{path}: has neither pictures nor sound", next_step=step)
                 return [], post
-            streams.append(Coverage("video", stream_length(stream) or length))
-            if is_cut_gif(path, container):
-                streams[-1].stopped = "the file ends in the middle; how much is missing cannot be told"
+            streams.append(Coverage("video", stream_length(stream) or length, 1 / float(stream.average_rate or 25)))
             frames = candidates(container, stream, self.settings, streams[-1])
             try:
                 return choose(frames, self.settings.budget(length)), post
@@ -233,9 +237,15 @@ class Watcher:
                 self._screen = RapidReader(self.settings)
         for run in runs:
             picture = run.best.picture()
+            frame = None
             if folder is not None:
                 with clock.part("save"):
-                    keyframes.append(save_keyframe(picture, run, folder))
+                    frame = save_keyframe(picture, run, folder)
+            if self._images is not None:
+                with clock.part("vision"):
+                    frame = with_vector(frame, picture, run, self._images)
+            if frame is not None:
+                keyframes.append(frame)
             if self.settings.screen_text and self._screen is not None:
                 with clock.part("screen"):
                     readings.append((round(run.start, 3), round(run.end, 3), self._screen.read(picture)))
