@@ -1,116 +1,120 @@
-"""What downloaders leave beside a video: captions and the description of the post.
+"""What downloaders leave beside a video: captions, the description of the post, the live chat.
 
-``clip.mp4`` may have ``clip.srt``, ``clip.vtt``, ``clip.en.vtt`` and ``clip.info.json`` (yt-dlp) beside it.
+``clip.mp4`` may have ``clip.srt``, ``clip.vtt``, ``clip.ass``, ``clip.en.vtt``, ``clip.info.json`` (yt-dlp),
+``clip.description``, ``clip.live_chat.json`` and ``clip.chat.jsonl`` beside it.
 """
 
 from __future__ import annotations
 
-import html
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from llmrec.records import TimedText
+from llmrec.video.captions import decoded, parse_captions
+from llmrec.video.chat import read_chat, seconds_of
 
-#: Larger files are no captions.
+#: Larger files are neither captions nor descriptions.
 MAX_BYTES = 20 << 20
+#: Characters of a description, tags and chapters that are kept.
+MAX_TEXT, MAX_TAGS, MAX_CHAPTERS = 10_000, 100, 200
 
-#: What a caption file that is not UTF-8 may be in. Not cp1250: on short texts the commoner cp1252 is taken for it.
-OLD_ENCODINGS = ["cp1252", "cp1251", "gb18030", "big5", "cp932", "cp949", "cp1253", "cp1255", "cp1256", "cp874"]
+CAPTIONS = frozenset((".srt", ".vtt", ".ass", ".ssa"))
+CHATS = re.compile(r"[._-](live_?chat|re_?chat|chat)\.(json|jsonl|ndjson)", re.IGNORECASE)
 
-TIME = r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})"
-CUE = re.compile(rf"{TIME}\s*-->\s*{TIME}")
 HASHTAG = re.compile(r"(?<!\w)[#＃](\w+)")
 
 
 class Post(NamedTuple):
-    """What is known of a video without watching it."""
+    """What is known of a video without watching it; ``languages`` are those of captions that a person wrote."""
 
     title: str = ""
     caption: str = ""
     hashtags: tuple[str, ...] = ()
     language: str = ""
+    chapters: tuple[TimedText, ...] = ()
+    languages: tuple[str, ...] = ()
 
 
 class Sidecars(NamedTuple):
-    """The files beside a video that were found and read, and what could not be."""
+    """The files beside a video that were found and read, and what could not be.
+
+    ``captions`` holds captions, chapters and chat; ``subtitled`` tells whether a caption file is among them.
+    """
 
     post: Post
     captions: list[TimedText]
     problems: list[str]
+    subtitled: bool = False
 
 
 def sidecar_files(media: Path, language: str = "") -> list[Path]:
-    """The caption file (one: in the wanted language if there is a choice) and the description beside a media file."""
+    """The files beside a media file that tell of it: captions (the wanted language first), description, chat."""
     stems = (media.name, media.stem)  # the longer first
-    captions, found = [], []
+    captions, told, chats = [], [], []
     try:
         beside = sorted(media.parent.iterdir())
     except OSError:
         return []
     for path in beside:
-        if path.suffix.lower() in {".srt", ".vtt"}:
-            rest = next((path.stem[len(stem) :] for stem in stems if path.stem.startswith(stem)), None)
-            if rest is not None and re.fullmatch(r"(\.[A-Za-z0-9-]{2,12})?", rest):
-                captions.append((rest[1:] != language, rest != "", path.name, path))
-        elif path.name in {f"{stem}.info.json" for stem in stems}:
-            found.append(path)
-    return [*(entry[-1] for entry in sorted(captions)[:1]), *found]
+        stem = next((stem for stem in stems if path.name.startswith(stem)), None)
+        if stem is None or path.name == media.name:
+            continue
+        rest = path.name[len(stem) :]
+        if path.suffix.lower() in CAPTIONS and (named := re.fullmatch(r"(\.[A-Za-z0-9-]{2,12})?\.\w+", rest)):
+            tag = (named[1] or ".")[1:]
+            captions.append((tag != language, tag != "", path.name, path))
+        elif rest in (".info.json", ".description"):
+            told.append(path)
+        elif CHATS.fullmatch(rest):
+            chats.append(path)
+    return [*(entry[-1] for entry in sorted(captions)), *told, *chats]
 
 
-def read_sidecars(files: list[Path]) -> Sidecars:
-    """Read what lies beside a video; a file that cannot be read is a problem, not an error."""
-    post, captions, problems = Post(), [], []
+def read_sidecars(files: Sequence[Path], language: str = "") -> Sidecars:
+    """Read what lies beside a video; a file that cannot be read is a problem, not an error.
+
+    Args:
+        files: As ``sidecar_files`` gives them. Of several caption files one is read: in the wanted language, else
+            without a language in its name, else in the language of the video, else written by a person; of the rest
+            the first that can be read.
+        language: The wanted one.
+    """
+    post, problems = Post(), []
+    pieces: list[TimedText] = []
     for path in files:
+        if path.suffix.lower() in CAPTIONS or CHATS.search(path.name):
+            continue
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise ValueError(f"larger than {MAX_BYTES >> 20} MiB")
-            text = decoded(path.read_bytes())
-            if path.suffix.lower() == ".json":
-                post = parse_info(text)
-            else:
-                captions = parse_captions(text)
-                if not captions and text.strip():
-                    raise ValueError("holds no captions")
+            text = decoded(_bytes(path))
+            post = _joined(post, parse_info(text) if path.suffix == ".json" else _described(text))
         except (OSError, ValueError, RecursionError) as error:
             problems.append(f"{path.name}: left aside ({error})")
-    return Sidecars(post, captions, problems)
-
-
-def parse_captions(text: str) -> list[TimedText]:
-    """SubRip or WebVTT to timed text; the rolling repetition of automatic captions is taken out."""
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    starts = [i for i, line in enumerate(lines) if CUE.search(line)]
-    cues: list[tuple[float, float, list[str]]] = []
-    for number, at in enumerate(starts):
-        end_of = starts[number + 1] if number + 1 < len(starts) else len(lines)
-        body: list[str] = []
-        for line in lines[at + 1 : end_of]:
-            if not line.strip():
-                if body:
-                    break
-                continue
-            body.append(line)
-        # without an empty line between, the next cue's number is the last line of this one
-        if end_of < len(lines) and body and len(body) == end_of - at - 1 and body[-1].strip().isdigit():
-            body.pop()
-        match = CUE.search(lines[at])
-        assert match
-        begin, end = _seconds(match.groups()[:4]), _seconds(match.groups()[4:])
-        cues.append((begin, max(begin, end), [line for line in map(_plain, body) if line]))
-    pieces: list[TimedText] = []
-    before: list[str] = []
-    for begin, end, body in cues:
-        new = [line for line in body if line not in before]
-        if not new and pieces and body:
-            last = pieces[-1]
-            if begin - last.end < 1:
-                pieces[-1] = TimedText(last.start, max(last.end, end), last.text, "caption")
-        elif new:
-            pieces.append(TimedText(begin, end, " ".join(new), "caption"))
-        before = body or before
-    return pieces
+    pieces += post.chapters
+    subtitled = False
+    for path in sorted((p for p in files if p.suffix.lower() in CAPTIONS), key=lambda p: _rank(p, language, post)):
+        try:
+            text = decoded(_bytes(path))
+            captions = parse_captions(text)
+            if captions or not text.strip():
+                pieces += captions
+                subtitled = bool(captions)
+                break
+            problems.append(f"{path.name}: left aside (holds no captions)")
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(f"{path.name}: left aside ({error})")
+    for path in files:
+        if path.suffix.lower() in CAPTIONS or not CHATS.search(path.name):
+            continue
+        try:
+            said, problem = read_chat(path)
+            pieces += said
+            problems += [f"{path.name}: {problem}"] if problem else []
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(f"{path.name}: left aside ({error})")
+    return Sidecars(post, pieces, problems, subtitled)
 
 
 def parse_info(text: str) -> Post:
@@ -125,33 +129,64 @@ def parse_info(text: str) -> Post:
     title, description = (_text(info, *names) for names in (("fulltitle", "title"), ("description", "caption")))
     listed = [tag for name in ("tags", "hashtags") for tag in _list(info.get(name))]
     written = HASHTAG.findall(f"{title} {description}")
+    description = description[:MAX_TEXT]
     tags: dict[str, str] = {}
     for tag in (tag.lstrip("#").strip() for tag in [*listed, *written]):
         tags.setdefault(tag.casefold(), tag)
-    return Post(title, description, tuple(tag for tag in tags.values() if tag), _text(info, "language")[:2])
+    subtitles = info.get("subtitles")
+    languages = [name for name in subtitles if name != "live_chat"] if isinstance(subtitles, dict) else []
+    return Post(
+        title,
+        description,
+        tuple(tag for tag in tags.values() if tag)[:MAX_TAGS],
+        primary(_text(info, "language")),
+        tuple(_chapters(info.get("chapters"))),
+        tuple(languages),
+    )
 
 
-def decoded(data: bytes) -> str:
-    """Text of a caption file: UTF-8, UTF-16 with its mark, else guessed."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return data.decode("utf-16", errors="replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        from charset_normalizer import from_bytes
-
-        best = from_bytes(data, cp_isolation=OLD_ENCODINGS).best()
-        return str(best) if best else data.decode("latin-1")
+def primary(tag: str) -> str:
+    """The language of a language tag: "de" of "de-DE", "zh" of "zh_Hans"."""
+    return re.split(r"[-_]", tag.strip().lower())[0][:3]
 
 
-def _seconds(parts: tuple[Any, ...]) -> float:
-    hours, minutes, seconds, fraction = parts
-    whole = int(hours or 0) * 3600 + int(minutes) * 60 + int(seconds)
-    return (whole * 1000 + int(fraction.ljust(3, "0"))) / 1000
+def _described(text: str) -> Post:
+    text = text.strip()[:MAX_TEXT]
+    return Post(caption=text, hashtags=tuple(dict.fromkeys(HASHTAG.findall(text)))[:MAX_TAGS])
 
 
-def _plain(line: str) -> str:
-    return " ".join(html.unescape(re.sub(r"<[^<>]*>|\{\\[^{}]*\}", "", line)).split())
+def _joined(post: Post, other: Post) -> Post:
+    return post._replace(**{name: value for name, value in other._asdict().items() if value})
+
+
+def _chapters(value: Any) -> list[TimedText]:
+    """Chapters with a title of their own, timed."""
+    found = []
+    for chapter in value[:MAX_CHAPTERS] if isinstance(value, list) else ():
+        if not isinstance(chapter, dict):
+            continue
+        start, end = seconds_of(chapter.get("start_time")), seconds_of(chapter.get("end_time"))
+        title = chapter.get("title")
+        # yt-dlp names the stretch before the first chapter itself
+        if start is None or not isinstance(title, str) or not title.strip() or title.startswith("<Untitled"):
+            continue
+        start = max(0.0, start)
+        found.append(TimedText(start, max(start, end or 0.0), " ".join(title.split()), "caption"))
+    return found
+
+
+def _rank(path: Path, language: str, post: Post) -> tuple[bool, ...]:
+    tag = path.suffixes[-2].lstrip(".") if len(path.suffixes) > 1 else ""
+    tag = tag if re.fullmatch(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9-]+)?", tag) else ""
+    own = post.language and primary(tag) == post.language
+    wanted = bool(language) and primary(tag) == primary(language)
+    return not wanted, tag != "", not own, tag not in post.languages
+
+
+def _bytes(path: Path) -> bytes:
+    if path.stat().st_size > MAX_BYTES:
+        raise ValueError(f"larger than {MAX_BYTES >> 20} MiB")
+    return path.read_bytes()
 
 
 def _text(info: dict[str, Any], *names: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmrec.records import TimedText
-from llmrec.video.sidecars import Post, parse_captions, parse_info, read_sidecars, sidecar_files
+from llmrec.video.captions import parse_captions
+from llmrec.video.sidecars import Post, parse_info, read_sidecars, sidecar_files
 
 SRT = """1
 00:00:01,000 --> 00:00:03,500
@@ -95,10 +97,115 @@ def test_the_right_files_are_found(tmp_path: Path) -> None:
     for name in names:
         (tmp_path / name).touch()
     media = tmp_path / "clip.mp4"
-    assert [p.name for p in sidecar_files(media)] == ["clip.de.vtt", "clip.info.json"]
-    assert [p.name for p in sidecar_files(media, "en")] == ["clip.en.srt", "clip.info.json"]
-    (tmp_path / "clip.srt").touch()
-    assert [p.name for p in sidecar_files(media)] == ["clip.srt", "clip.info.json"]
+    assert [p.name for p in sidecar_files(media)] == ["clip.de.vtt", "clip.en.srt", "clip.info.json"]
+    assert [p.name for p in sidecar_files(media, "en")] == ["clip.en.srt", "clip.de.vtt", "clip.info.json"]
+    for name in ("clip.srt", "clip.ass", "clip.live_chat.json", "clip.mp4.chat.jsonl", "clip.description", "clip.json"):
+        (tmp_path / name).touch()
+    names = [p.name for p in sidecar_files(media)]
+    assert names[:2] == ["clip.ass", "clip.srt"]
+    assert names[4:] == ["clip.description", "clip.info.json", "clip.live_chat.json", "clip.mp4.chat.jsonl"]
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_one_of_several_caption_files_is_read(tmp_path: Path) -> None:
+    cue = "00:01.000 --> 00:02.000\n"
+    for tag in ("de", "en", "fr"):
+        write(tmp_path / f"clip.{tag}.vtt", f"WEBVTT\n\n{cue}{tag} words\n")
+    media = tmp_path / "clip.mp4"
+
+    def read(info: dict[str, object], wanted: str = "") -> str:
+        write(tmp_path / "clip.info.json", json.dumps(info))
+        sidecars = read_sidecars(sidecar_files(media, wanted), wanted)
+        assert sidecars.subtitled and not sidecars.problems
+        return " ".join(piece.text for piece in sidecars.captions)
+
+    assert read({}) == "de words"
+    assert read({"language": "en-US"}) == "en words"
+    assert read({"language": "en-US"}, "fr") == "fr words"
+    assert read({"subtitles": {"fr": [], "live_chat": []}}) == "fr words"  # the others were made by a machine
+
+
+def test_a_damaged_caption_file_gives_way_to_the_next(tmp_path: Path) -> None:
+    write(tmp_path / "clip.de.vtt", "WEBVTT\n\nnothing")
+    write(tmp_path / "clip.en.vtt", "WEBVTT\n\n00:01.000 --> 00:02.000\nhello\n")
+    sidecars = read_sidecars(sidecar_files(tmp_path / "clip.mp4"))
+    assert [piece.text for piece in sidecars.captions] == ["hello"]
+    assert sidecars.problems == ["clip.de.vtt: left aside (holds no captions)"]
+
+
+def test_chapters_are_timed(tmp_path: Path) -> None:
+    chapters = [
+        {"start_time": 0.0, "end_time": 4.0, "title": "<Untitled Chapter 1>"},
+        {"start_time": 4.0, "end_time": 9.5, "title": "The  Trail 2"},
+        {"start_time": 9.5, "end_time": float("nan"), "title": "Price"},
+        {"start_time": float("inf"), "title": "x"},
+        {"start_time": "?", "title": "x"},
+        7,
+    ]
+    post = parse_info(json.dumps({"title": "t", "chapters": chapters}))
+    assert post.chapters == (TimedText(4.0, 9.5, "The Trail 2", "caption"), TimedText(9.5, 9.5, "Price", "caption"))
+    info = write(tmp_path / "a.info.json", json.dumps({"title": "t", "chapters": chapters}))
+    assert read_sidecars([info]).captions == list(post.chapters)
+    assert not read_sidecars([info]).subtitled
+
+
+def test_a_description_file_fills_what_the_info_leaves_out(tmp_path: Path) -> None:
+    files = [write(tmp_path / "a.description", "Bought it #Blue\n"), write(tmp_path / "a.info.json", '{"title": "t"}')]
+    assert read_sidecars(files).post[:3] == ("t", "Bought it #Blue", ("Blue",))
+    write(files[1], '{"title": "t", "description": "Theirs"}')
+    assert read_sidecars(files).post[:2] == ("t", "Theirs")
+
+
+ASS = """[Script Info]
+Title: x
+
+[Events]
+Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
+Comment: 0,0:00:00.00,0:00:09.00,Default,,0,0,0,,a note
+Dialogue: 1,0:00:03.00,0:00:04.50,Default,,0,0,0,,{\\an8}only 89 euros,\\Nin {\\b1}blue{\\b0}
+Dialogue: 0,0:00:01.00,0:00:02.50,Default,,0,0,0,,the Trail\\h2
+Dialogue: 0,0:00:01.00,0:00:02.50,Glow,,0,0,0,,the Trail\\h2
+Dialogue: 0,0:00:05.00,0:00:06.00,Default,,0,0,0,,{\\p1}m 0 0 l 9 9{\\p0}
+"""
+
+
+def test_substation_alpha() -> None:
+    assert parse_captions(ASS) == [
+        TimedText(1.0, 2.5, "the Trail 2", "caption"),
+        TimedText(3.0, 4.5, "only 89 euros, in blue", "caption"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["9" * 3_000_000, "<" * 3_000_000, "0:00:01,0 --> " * 200_000, "{" * 3_000_000, "Dialogue: " + "," * 3_000_000],
+    ids=["digits", "brackets", "arrows", "braces", "commas"],
+)
+def test_long_lines_take_no_quadratic_time(text: str) -> None:
+    start = time.perf_counter()
+    parse_captions(f"{text}\n00:01.000 --> 00:02.000\nhello")
+    assert time.perf_counter() - start < 3.0
+
+
+@given(st.text("0123456789:.,->{\\}N\n <i&#x;Dialogue", max_size=200))
+def test_near_captions_are_survived(text: str) -> None:
+    assert all(0 <= piece.start <= piece.end and piece.text for piece in parse_captions(text))
+
+
+def test_hostile_info(tmp_path: Path) -> None:
+    deep = write(tmp_path / "a.info.json", "[" * 200_000)
+    assert "a.info.json: left aside" in read_sidecars([deep]).problems[0]
+    write(deep, json.dumps({"title": ["x"], "description": 7, "tags": "x", "subtitles": [], "chapters": {}}))
+    assert read_sidecars([deep]).post == Post()
+    long = parse_info(
+        json.dumps({"title": "t", "description": "word " * 10_000, "tags": [f"t{i}" for i in range(999)]})
+    )
+    assert len(long.caption) == 10_000 and len(long.hashtags) == 100
+    assert parse_info('{"language": "fil-PH"}').language == "fil"
 
 
 def test_encodings_and_damage(tmp_path: Path) -> None:
