@@ -1,11 +1,16 @@
 """How much of a stream could be read, so that a damaged file never passes for a whole one.
 
-A clip of 10 s whose file was cut after 6 s gives ``video: 40% could not be read (up to 6.0 of 10.0 s)``.
+A clip of 10 s whose file was cut after 6 s gives ``video: 40% could not be read (up to 6.0 of 10.0 s)``; one that lost
+two seconds in the middle ``video: 20% could not be read (nothing from 4.0 to 6.0 s)``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+#: A hole between two packets longer than this many seconds, and than so many usual steps, is a loss.
+HOLE_SECONDS = 1.0
+HOLE_STEPS = 8.0
 
 
 @dataclass
@@ -17,34 +22,66 @@ class Coverage:
         expected: Declared length in seconds, 0 if unknown.
         reached: End in seconds of the last frame or packet that was read.
         packets: Compressed packets met.
+        torn: Packets that the demuxer flagged as damaged.
+        tried: Packets that were to be decoded, 0 if all were.
         bad: Packets that could not be decoded, or were decoded with faults.
         decoded: Frames that came out.
+        holes: Seconds inside for which there were no packets.
+        hole: Start and end in seconds of the longest of them.
         stopped: Why reading ended early, empty if it did not.
+        step: Usual seconds from packet to packet, 0 if unknown.
     """
 
     name: str
     expected: float = 0.0
     reached: float = 0.0
     packets: int = 0
+    torn: int = 0
+    tried: int = 0
     bad: int = 0
     decoded: int = 0
+    holes: float = 0.0
+    hole: tuple[float, float] = (0.0, 0.0)
     stopped: str = ""
+    step: float = 0.0
+
+    def meet(self, start: float, end: float) -> None:
+        """Note the times of a packet that was met, in seconds; one far beyond the declared end is not believed."""
+        if self.expected > 0 and start > 1.1 * self.expected + 10:
+            self.torn += 1
+            return
+        apart = start - self.reached
+        if self.packets > 1 and apart > max(HOLE_SECONDS, HOLE_STEPS * self.step):
+            self.holes += apart
+            if apart > self.hole[1] - self.hole[0]:
+                self.hole = (self.reached, start)
+        self.reached = max(self.reached, end)
 
     @property
     def lost(self) -> float:
-        """Share of the stream that could not be read, 0 to 1: what is missing at the end or bad on the way."""
+        """Share of the stream that could not be read, 0 to 1: missing at the end, missing inside, or bad."""
         missing = 1 - self.reached / self.expected if self.expected > 0 else 0.0
         # a stream may end a little before its container
         if missing * self.expected <= max(0.5, 0.03 * self.expected):
             missing = 0.0
-        bad = self.bad / self.packets if self.packets else 0.0
-        return min(1.0, max(missing, 0.0) + (1 - max(missing, 0.0)) * bad)
+        length = max(self.expected, self.reached)
+        inside = self.holes / length if length > 0 else 0.0
+        bad = self.bad / (self.tried or self.packets) if self.packets else 0.0
+        torn = self.torn / self.packets if self.packets else 0.0
+        bad = min(1.0, max(bad, torn))
+        absent = min(1.0, max(missing, 0.0) + inside)
+        return absent + (1 - absent) * bad
 
     def problem(self) -> str:
         """One line for a person, empty if all was read."""
         if self.lost == 0:
             return f"{self.name}: {self.stopped}" if self.stopped else ""
         share = f"{self.lost:.0%}" if self.lost >= 0.01 else "under 1%"
-        upto = f" (up to {self.reached:.1f} of {self.expected:.1f} s)" if self.expected else ""
+        where = []
+        if self.expected:
+            where.append(f"up to {self.reached:.1f} of {self.expected:.1f} s")
+        if self.holes:
+            where.append(f"nothing from {self.hole[0]:.1f} to {self.hole[1]:.1f} s")
+        place = f" ({', '.join(where)})" if where else ""
         reason = f": {self.stopped}" if self.stopped else ""
-        return f"{self.name}: {share} could not be read{upto}{reason}"
+        return f"{self.name}: {share} could not be read{place}{reason}"

@@ -12,9 +12,12 @@ import msgspec
 from llmrec.errors import InputError, MissingExtraError
 
 #: Changes whenever the same file and settings would give another content: part of the key of finished work.
-VERSION = 1
+VERSION = 2
 
 NO_SPEECH = "none"
+
+#: Bytes a second of content below which a file's declared length is doubted: a still with low sound takes more.
+LEAN_RATE = 500
 
 
 class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,6 +26,8 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         max_frames: Keyframes of a content at most.
         seconds_per_frame: A short clip gets one keyframe for each so many seconds (never fewer than four).
+        all_frames: Whether all frames of a long file are decoded too, at a tenth of the speed: what is shown for a
+            quarter of a second without a cut is then seen.
         screen_text: Whether on-screen text is read.
         speech: Reference of a CTranslate2 Whisper model, or ``"none"``.
         language: ISO 639-1 code of the speech; empty detects it.
@@ -33,10 +38,15 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_bytes: Largest file that is read.
         max_seconds: Longest content that is read.
         max_pixels: Largest picture that is decoded, width × height.
+        max_tracks: Most tracks that a file may have.
+        max_decoded: Most frames of one track that are decoded.
+        max_wall_seconds: Longest time that one file may take; 0: two minutes and twice the content's length.
+        max_memory: Most bytes that a child process which watches files may use.
     """
 
     max_frames: int = 12
     seconds_per_frame: float = 2.0
+    all_frames: bool = False
     screen_text: bool = True
     speech: str = "starter:whisper-base"
     language: str = ""
@@ -46,11 +56,18 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_bytes: int = 8 << 30
     max_seconds: float = 4 * 3600.0
     max_pixels: int = 40_000_000
+    max_tracks: int = 100
+    max_decoded: int = 2_000_000
+    max_wall_seconds: float = 0.0
+    max_memory: int = 6 << 30
 
     def __post_init__(self) -> None:
-        for name in ("max_frames", "seconds_per_frame", "ocr_side", "max_bytes", "max_seconds", "max_pixels"):
+        limits = ("max_bytes", "max_seconds", "max_pixels", "max_tracks", "max_decoded", "max_memory")
+        for name in ("max_frames", "seconds_per_frame", "ocr_side", *limits):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} is {getattr(self, name)}", next_step="Give a number above 0.")
+        if not self.max_wall_seconds >= 0:
+            raise InputError(f"max_wall_seconds is {self.max_wall_seconds}", next_step="Give 0 (by length) or more.")
         if not 0 <= self.ocr_confidence <= 1:
             raise InputError(f"ocr_confidence is {self.ocr_confidence}", next_step="Give a number from 0 to 1.")
         if self.threads < 0:
@@ -63,6 +80,17 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
         if seconds <= 0:
             return self.max_frames
         return max(1, min(self.max_frames, max(4, round(seconds / self.seconds_per_frame))))
+
+    def wall_limit(self, seconds: float, size: int) -> float:
+        """Seconds that a file may take.
+
+        Args:
+            seconds: Its declared length, 0 if unknown.
+            size: Its bytes; a small file is not believed to be hours long.
+        """
+        if self.max_wall_seconds:
+            return self.max_wall_seconds
+        return 120.0 + 2 * min(seconds or self.max_seconds, self.max_seconds, size / LEAN_RATE)
 
     def thread_count(self) -> int:
         """Threads for each model."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec.video.coverage import Coverage
+from llmrec.video.demuxing import demuxed
 from llmrec.video.settings import WatchSettings
 from llmrec.video.source import start_of
 
@@ -53,7 +54,7 @@ def sound_blocks(
     start: float | None = None
     parts: list[NDArray[np.int16]] = []
     held = 0
-    for frame, time in _decoded(container, stream, coverage):
+    for frame, time in _decoded(container, stream, settings, coverage):
         if time is not None and time > settings.max_seconds:
             coverage.stopped = f"longer than {settings.max_seconds:g} s"
             break
@@ -82,24 +83,12 @@ def sound_blocks(
 
 
 def _decoded(
-    container: InputContainer, stream: AudioStream, coverage: Coverage
+    container: InputContainer, stream: AudioStream, settings: WatchSettings, coverage: Coverage
 ) -> Iterator[tuple[AudioFrame, float | None]]:
     import av
 
-    packets = container.demux(stream)
     origin = start_of(container)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.FFmpegError as error:
-            coverage.stopped = error.strerror or str(error)
-            return
-        except IndexError:  # PyAV meets a stream that the start of the file did not announce
-            coverage.stopped = "its streams change on the way"
-            return
-        coverage.packets += packet.size > 0
+    for packet in demuxed(container, stream, settings, coverage):
         try:
             frames = packet.decode()
         except (av.error.FFmpegError, ValueError):

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from llmrec.errors import InputError
+from llmrec.video.ends import cut_reason
 from llmrec.video.settings import WatchSettings, need_video_extra
 
 if TYPE_CHECKING:
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 #: Demuxers that never open a second file. Left out on purpose: concat, hls, dash, sdp, image2 and all playlists.
-DEMUXERS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,mp3,aac,wav,flac,ogg",
-    "file",
-)
+DEMUXERS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,gif,apng,mp3,aac,wav,flac,ogg"
 
 #: Endings by which a folder's media are told from its other files; a file named outright may have any.
 VIDEO_ENDINGS = frozenset(
@@ -108,27 +106,58 @@ def _is_text(head: bytes) -> bool:
 
 
 @contextmanager
-def open_container(path: Path, settings: WatchSettings) -> Iterator[InputContainer]:
+def open_container(
+    source: Path | str,
+    settings: WatchSettings,
+    *,
+    formats: str = DEMUXERS,
+    protocols: str = "file",
+    options: Mapping[str, str] | None = None,
+    timeout: float | tuple[float, float] | None = None,
+) -> Iterator[InputContainer]:
     """Open a container with the whitelists set.
 
+    Args:
+        source: A file; a string is a URL and needs ``protocols`` of its own.
+        settings: The limits.
+        formats: Demuxers that may read it, FFmpeg's names.
+        protocols: Protocols over which bytes may come, FFmpeg's names; ``file`` alone keeps the network off.
+        options: More options of FFmpeg's; they cannot widen what ``formats`` and ``protocols`` allow.
+        timeout: Seconds to wait for opening and for each read (of a stream that is live).
+
     Raises:
-        InputError: Not one of the allowed formats, or damaged beyond opening; names the file.
+        InputError: Not one of the allowed formats, damaged beyond opening, or of too many tracks; names the source.
         MissingExtraError: PyAV is not installed.
     """
     need_video_extra()
     import av
 
-    options = {"format_whitelist": DEMUXERS[0], "protocol_whitelist": DEMUXERS[1]}
-    options["max_pixels"] = str(settings.max_pixels)
+    # 'file:' keeps a name with a colon from being read as a protocol
+    name = f"file:{source.absolute()}" if isinstance(source, Path) else source
+    guards = {
+        "format_whitelist": formats,
+        "protocol_whitelist": protocols,
+        "max_pixels": str(settings.max_pixels),
+        "max_streams": str(settings.max_tracks + 1),
+        "enable_drefs": "0",  # a QuickTime file may name another file as the place of its samples
+    }
     try:
-        # 'file:' keeps a name with a colon from being read as a protocol
-        container = av.open(f"file:{path.absolute()}", options=options, metadata_errors="replace")
+        container = av.open(name, options={**(options or {}), **guards}, metadata_errors="replace", timeout=timeout)
     except (av.error.FFmpegError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        step = f"If it plays elsewhere, it may be incomplete or of an unknown format. {CONVERT}"
-        raise InputError(f"{path}: cannot be opened as media ({reason})", next_step=step) from error
+        raise _unopened(source, error) from error
     with container:
+        if len(container.streams) > settings.max_tracks:
+            step = "Take out the tracks that are not needed, or raise max_tracks."
+            raise InputError(f"{source}: has more than {settings.max_tracks} tracks", next_step=step)
         yield container
+
+
+def _unopened(source: Path | str, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or str(error)
+    if isinstance(source, Path) and (why := cut_reason(source)):
+        return InputError(f"{source}: cannot be opened as media: {why}", next_step="Fetch or record the file again.")
+    step = f"If it plays elsewhere, it may be incomplete or of an unknown format. {CONVERT}"
+    return InputError(f"{source}: cannot be opened as media ({reason})", next_step=step)
 
 
 def start_of(container: InputContainer) -> float:
@@ -141,18 +170,13 @@ def length_of(container: InputContainer) -> float:
     return max(0.0, (container.duration or 0) / 1e6)
 
 
-def is_cut_gif(path: Path, container: InputContainer) -> bool:
-    """Whether a GIF lacks its last byte: the format declares no length by which a cut one could be told."""
-    if container.format.name != "gif":
-        return False
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 64))
-        return not file.read().rstrip(b"\0").endswith(b";")
-
-
 def stream_length(stream: Stream) -> float:
     """Declared duration of one stream in seconds, 0 if the file does not say."""
-    return max(0.0, float((stream.duration or 0) * (stream.time_base or 0)))
+    if stream.duration:
+        return max(0.0, float(stream.duration * (stream.time_base or 0)))
+    # Matroska has it as a tag, '00:01:05.034000000'
+    match = re.fullmatch(r"(\d+):(\d{2}):(\d{2}(?:\.\d+)?)", stream.metadata.get("DURATION", ""))
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3]) if match else 0.0
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:

@@ -6,7 +6,6 @@ Each sense is behind a seam (``ScreenReader``, ``SpeechReader``) and loaded when
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +17,14 @@ from llmrec.records import Content, ContentKind, Keyframe, TimedText
 from llmrec.seams import ImageEncoder
 from llmrec.video.choosing import Run, choose
 from llmrec.video.coverage import Coverage
+from llmrec.video.ends import note_cut
 from llmrec.video.frames import candidates
 from llmrec.video.images import folder_candidates, image_candidate, natural_order, read_image
 from llmrec.video.keyframes import file_name, save_keyframe, with_vector
 from llmrec.video.screen import RapidReader, ScreenReader, merge_readings
 from llmrec.video.settings import NO_SPEECH, WatchSettings
 from llmrec.video.sidecars import Post, Sidecars, read_sidecars, sidecar_files
-from llmrec.video.sound import sound_blocks
+from llmrec.video.sound import Block, sound_blocks
 from llmrec.video.source import (
     IMAGE_ENDINGS,
     audio_stream,
@@ -36,6 +36,7 @@ from llmrec.video.source import (
     video_stream,
 )
 from llmrec.video.speech import SpeechReader, Transcript, WhisperReader
+from llmrec.video.stopwatch import Stopwatch
 from llmrec.video.subtitles import embedded_captions
 
 logger = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Watcher:
     ) -> None:
         self.settings = settings or WatchSettings()
         self.frames_dir = Path(frames_dir) if frames_dir is not None else None
-        self._screen, self._speech, self._images = screen_reader, speech_reader, image_encoder
+        self.screen_reader, self._speech, self.image_encoder = screen_reader, speech_reader, image_encoder
         self._folders: dict[str, Path] = {}
 
     def prepare(self) -> None:
@@ -148,7 +149,7 @@ class Watcher:
             MissingExtraError: The extra ``video`` is not installed.
             StorageError: The keyframes cannot be written.
         """
-        clock = _Clock()
+        clock = Stopwatch()
         is_folder = "://" not in str(path) and Path(path).is_dir()
         path = Path(path) if is_folder else check_file(path, self.settings)
         folder = self._folder_for(path, id or path.name.replace(".", "-"))
@@ -174,7 +175,7 @@ class Watcher:
             reason = "; ".join(stream.problem() or f"{stream.name}: no frames" for stream in streams)
             step = "The file is damaged: fetch or record it again."
             raise InputError(f"{path}: nothing in it can be decoded ({reason})", next_step=step)
-        keyframes, captions = self._look(runs, folder, clock)
+        keyframes, captions = self.look(runs, folder, clock)
         timed = [*transcript.pieces, *captions, *sidecars.captions]
         problems = [*filter(None, (stream.problem() for stream in streams)), *sidecars.problems]
         content = Content(
@@ -187,7 +188,7 @@ class Watcher:
             media=str(path),
             timed_text=tuple(sorted(timed, key=lambda piece: (piece.start, piece.end))),
             keyframes=tuple(keyframes),
-            image_encoder=self._images.digest if self._images is not None and keyframes else "",
+            image_encoder=self.image_encoder.digest if self.image_encoder is not None and keyframes else "",
         )
         return Watched(content, tuple(problems), clock.seconds)
 
@@ -205,12 +206,14 @@ class Watcher:
                     step = "Give a file with pictures or sound."
                     raise InputError(f"{path}: has neither pictures nor sound", next_step=step)
                 return [], post
-            streams.append(Coverage("video", stream_length(stream) or length, 1 / float(stream.average_rate or 25)))
+            streams.append(
+                Coverage("video", stream_length(stream) or length, step=1 / float(stream.average_rate or 25))
+            )
             frames = candidates(container, stream, self.settings, streams[-1])
-            try:
-                return choose(frames, self.settings.budget(length)), post
-            except InputError as error:
-                raise InputError(f"{path}: {error.message}", next_step=error.next_step) from error
+            with _naming(path):
+                runs = choose(frames, self.settings.budget(length))
+            note_cut(streams[-1], path, container.format.name)
+            return runs, post
 
     def _folder(self, path: Path, streams: list[Coverage]) -> list[Run]:
         images = sorted((p for p in path.iterdir() if p.suffix.lower() in IMAGE_ENDINGS), key=natural_order)
@@ -225,30 +228,38 @@ class Watcher:
             stream = audio_stream(container)
             if stream is None:
                 return Transcript([], "")
-            self.prepare()
-            assert self._speech is not None
             streams.append(Coverage("audio", stream_length(stream)))
-            return self._speech.listen(sound_blocks(container, stream, self.settings, streams[-1]))
+            with _naming(path):
+                transcript = self.hear(sound_blocks(container, stream, self.settings, streams[-1]))
+            if len(streams) == 1:
+                note_cut(streams[-1], path, container.format.name)
+            return transcript
 
-    def _look(self, runs: list[Run], folder: Path | None, clock: _Clock) -> tuple[list[Keyframe], list[TimedText]]:
+    def hear(self, blocks: Iterable[Block]) -> Transcript:
+        """What is said in blocks of sound, in order of time."""
+        self.prepare()
+        return self._speech.listen(blocks) if self._speech is not None else Transcript([], "")
+
+    def look(self, runs: list[Run], folder: Path | None, clock: Stopwatch) -> tuple[list[Keyframe], list[TimedText]]:
+        """Keyframes (saved in ``folder``, encoded) and on-screen text of what was chosen."""
         keyframes, readings = [], []
-        if runs and self.settings.screen_text and self._screen is None:
+        if runs and self.settings.screen_text and self.screen_reader is None:
             with clock.part("load ocr"):
-                self._screen = RapidReader(self.settings)
+                self.screen_reader = RapidReader(self.settings)
         for run in runs:
             picture = run.best.picture()
             frame = None
             if folder is not None:
                 with clock.part("save"):
                     frame = save_keyframe(picture, run, folder)
-            if self._images is not None:
+            if self.image_encoder is not None:
                 with clock.part("vision"):
-                    frame = with_vector(frame, picture, run, self._images)
+                    frame = with_vector(frame, picture, run, self.image_encoder)
             if frame is not None:
                 keyframes.append(frame)
-            if self.settings.screen_text and self._screen is not None:
+            if self.settings.screen_text and self.screen_reader is not None:
                 with clock.part("screen"):
-                    readings.append((round(run.start, 3), round(run.end, 3), self._screen.read(picture)))
+                    readings.append((round(run.start, 3), round(run.end, 3), self.screen_reader.read(picture)))
         return keyframes, merge_readings(readings)
 
     def _folder_for(self, path: Path, name: str) -> Path | None:
@@ -273,16 +284,10 @@ def watch(
     return Watcher(settings, frames_dir=frames_dir).watch(path, id=id, kind=kind)
 
 
-class _Clock:
-    """Wall seconds by part."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def part(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - start, 3)
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Put the file's name before what is wrong with it."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error.message}", next_step=error.next_step) from error

@@ -1,0 +1,232 @@
+"""Whether a file is all there, by what its own structure says of its length.
+
+FFmpeg plays a cut file to its last byte and says nothing. But an AVI or Matroska file declares its bytes, an MP4 names
+the place of every sample, a transport stream is made of packets of one size, a GIF has a last byte:
+``cut_line(Path("half.mkv"))`` is ``the file ends early: 50% of its declared 104,448 bytes are missing``.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from llmrec.video.coverage import Coverage
+
+#: Boxes, elements or blocks that are looked at; more are not believed.
+MOST = 2_000_000
+TS_SIZES = (188, 192, 204)
+ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+
+
+class End(NamedTuple):
+    """What a file's structure says: its declared size in bytes (0: does not say), and a fault in words."""
+
+    declared: int = 0
+    fault: str = ""
+
+
+def cut_line(path: Path, kind: str) -> str:
+    """One line on the end that is missing, empty if it is there or the format cannot tell.
+
+    Args:
+        path: A file that could be opened.
+        kind: FFmpeg's name of its format.
+    """
+    check = next((check for name, check in CHECKS.items() if name in kind.split(",")), None)
+    if check is None:
+        return ""
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            end = check(file, size)
+    except (OSError, struct.error, IndexError, ValueError):
+        return ""
+    if end.declared > size:
+        missing = (end.declared - size) / end.declared
+        share = f"{missing:.0%}" if missing >= 0.01 else "under 1%"
+        return f"the file ends early: {share} of its declared {end.declared:,} bytes are missing"
+    return end.fault
+
+
+def note_cut(coverage: Coverage, path: Path, kind: str) -> None:
+    """Write a missing end into the coverage of a stream that has been read and shows no loss of its own."""
+    if not coverage.lost and not coverage.stopped:
+        coverage.stopped = cut_line(path, kind)
+
+
+def cut_reason(path: Path) -> str:
+    """Why an MP4 that cannot be opened cannot; empty if unknown."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if file.read(8)[4:] not in {b"ftyp", b"moov", b"mdat", b"wide", b"free"}:
+                return ""
+            kinds, end = _boxes(file, size)
+    except OSError:
+        return ""
+    if b"moov" in kinds and end <= size:
+        return ""
+    if b"moov" in kinds:
+        return f"its index is damaged or cut; {end - size:,} bytes are missing at the end"
+    missing = f"; at least {end - size:,} bytes are missing" if end > size else ""
+    return f"its index (the 'moov' box, often at the end) is missing{missing}, so that nothing of it can be read"
+
+
+def _boxes(file: IO[bytes], size: int) -> tuple[set[bytes], int]:
+    """Kinds of the outermost boxes of an MP4, and where they say that the file ends."""
+    kinds: set[bytes] = set()
+    at = 0
+    for _ in range(MOST):
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8:
+            return kinds, max(at, at + 8 if head else at)
+        length, kind = struct.unpack(">I4s", head[:8])
+        if length == 1 and len(head) == 16:
+            length = struct.unpack(">Q", head[8:])[0]
+        elif length == 0:  # to the end of the file
+            return kinds | {kind}, size
+        if length < 8:
+            return kinds, at
+        kinds.add(kind)
+        at += length
+        if at >= size:
+            break
+    return kinds, at
+
+
+def _mp4(file: IO[bytes], size: int) -> End:
+    return End(_boxes(file, size)[1])
+
+
+def _riff(file: IO[bytes], size: int) -> End:
+    """RIFF chunks one after the other: an AVI over 1 GiB has several."""
+    at = 0
+    for _ in range(MOST):
+        file.seek(at)
+        head = file.read(8)
+        if head[:4] not in {b"RIFF", b"RF64"} or len(head) < 8:
+            return End(0, "" if at else "its header is damaged")
+        length = struct.unpack("<I", head[4:])[0]
+        if length in (0, 0xFFFFFFFF):  # a recorder that was never stopped, or a length of 64 bits elsewhere
+            return End(0, "the file was never closed: whether its end is missing cannot be told")
+        at += 8 + length + length % 2
+        if at - 1 > size:
+            return End(at)
+        if at >= size:
+            break
+    return End()
+
+
+def _matroska(file: IO[bytes], size: int) -> End:
+    at = 0
+    for _ in range(64):
+        file.seek(at)
+        head = file.read(12)
+        if len(head) < 5:
+            return End()
+        id_bytes = 9 - head[0].bit_length()
+        if id_bytes > 4:
+            return End(0, "its header is damaged")
+        first = head[id_bytes]
+        bytes_ = 9 - first.bit_length()
+        if bytes_ > 8:
+            return End(0, "its header is damaged")
+        value = int.from_bytes(head[id_bytes : id_bytes + bytes_], "big") & ((1 << 7 * bytes_) - 1)
+        unknown = value == (1 << 7 * bytes_) - 1
+        at += id_bytes + bytes_
+        if head[:4] == b"\x18\x53\x80\x67":  # the segment: all the rest
+            return End() if unknown else End(at + value)
+        if unknown:
+            return End()
+        at += value
+    return End()
+
+
+def _mpegts(file: IO[bytes], size: int) -> End:
+    head = file.read(4096)
+    for step in TS_SIZES:
+        for offset in range(min(step, len(head))):
+            marks = range(offset, len(head), step)
+            if len(marks) >= min(8, size // step) > 0 and all(head[at] == 0x47 for at in marks):
+                start = offset - (4 if step == 192 else 0)
+                if (size - start) % step:
+                    return End(0, "the file does not end with a whole packet; how much is missing cannot be told")
+                return End()
+    return End(0, "its first packets are damaged; how much is missing cannot be told")
+
+
+def _gif(file: IO[bytes], size: int) -> End:
+    """Walk the blocks of a GIF to its last byte."""
+    head = file.read(13)
+    if len(head) < 13:
+        return End(0, "the file ends in its header")
+    inside = End(0, "the file is damaged inside; how much is missing cannot be told")
+    if head[10] & 0x80:
+        file.seek(3 << (head[10] & 7) + 1, os.SEEK_CUR)
+    for _ in range(MOST):
+        mark = file.read(1)
+        if mark == b";":
+            # players may pad with zeros
+            return End() if not file.read(4096).rstrip(b"\0") else inside
+        if mark == b"!":
+            file.seek(1, os.SEEK_CUR)
+        elif mark == b",":
+            place = file.read(9)
+            if len(place) == 9 and place[8] & 0x80:
+                file.seek(3 << (place[8] & 7) + 1, os.SEEK_CUR)
+            file.seek(1, os.SEEK_CUR)
+        elif mark:
+            return inside
+        while mark and (length := file.read(1)) and length != b"\0":
+            file.seek(length[0], os.SEEK_CUR)
+        if not mark or file.tell() > size:
+            return End(0, "the file ends in the middle; how much is missing cannot be told")
+    return inside
+
+
+def _flv(file: IO[bytes], size: int) -> End:
+    """Every tag is followed by its own length."""
+    file.seek(size - 4)
+    length = struct.unpack(">I", file.read(4))[0]
+    file.seek(max(0, size - 4 - length))
+    tag = file.read(4)
+    if 11 <= length <= size - 4 and tag[0] & 0x1F in (8, 9, 18) and int.from_bytes(tag[1:], "big") + 11 == length:
+        return End()
+    return End(0, "the file does not end with a whole tag; how much is missing cannot be told")
+
+
+def _asf(file: IO[bytes], size: int) -> End:
+    head = file.read(65536)
+    at = head.find(ASF_PROPERTIES)
+    return End(struct.unpack_from("<Q", head, at + 40)[0]) if at >= 0 else End()
+
+
+def _ogg(file: IO[bytes], size: int) -> End:
+    """The last page says that it is the last."""
+    file.seek(max(0, size - 66_000))
+    tail = file.read()
+    at = tail.rfind(b"OggS")
+    if at < 0 or len(tail) < at + 27:
+        return End(0, "the file ends in the middle of a page; how much is missing cannot be told")
+    segments = tail[at + 27 : at + 27 + tail[at + 26]]
+    if at + 27 + tail[at + 26] + sum(segments) > len(tail):
+        return End(0, "the file ends in the middle of a page; how much is missing cannot be told")
+    return End() if tail[at + 5] & 4 else End(0, "its last page is missing; how much is missing cannot be told")
+
+
+CHECKS: dict[str, Callable[[IO[bytes], int], End]] = {
+    "mp4": _mp4,
+    "avi": _riff,
+    "wav": _riff,
+    "matroska": _matroska,
+    "mpegts": _mpegts,
+    "gif": _gif,
+    "flv": _flv,
+    "asf": _asf,
+    "ogg": _ogg,
+}
