@@ -94,7 +94,7 @@ class TextEncoder:
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
             vectors[rows] = self._backend.embed([texts[i] for i in rows], prompt)
-        return _unit(vectors, self.reference)
+        return unit(vectors, self.reference)
 
     def _note_truncation(self, counts: list[int]) -> None:
         limit = self._backend.max_length
@@ -109,7 +109,12 @@ class TextEncoder:
             )  # fmt: skip
 
 
-def _unit(vectors: NDArray[np.float32], reference: str) -> NDArray[np.float32]:
+def unit(vectors: NDArray[np.float32], reference: str) -> NDArray[np.float32]:
+    """Scale rows to unit length in place; rows of zeros get equal components.
+
+    Raises:
+        ModelError: A vector is not finite.
+    """
     bad = int((~np.isfinite(vectors).all(axis=1)).sum())
     if bad:
         step = "Load it with dtype='float32'; if that does not help, the weights are damaged."

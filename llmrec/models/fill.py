@@ -40,6 +40,10 @@ def fill_starter(starter: Starter, scratch: Path, model: Path) -> dict[str, Any]
         from llmrec.models.torch_weights import convert_torch
 
         convert_torch(taken / "model.pth", model)
+    elif starter.convert in {"efficientnet-lite", "mobilenet"}:
+        from llmrec.models.inverted import convert_inverted
+
+        convert_inverted(taken / "model.pth", model, lite=starter.convert == "efficientnet-lite", side=starter.side)
     for name, text in starter.extra.items():
         (model / name).parent.mkdir(parents=True, exist_ok=True)
         (model / name).write_text(text, encoding="utf-8")

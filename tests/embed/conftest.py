@@ -106,3 +106,21 @@ def static(tmp_path: Path) -> Path:
     (folder / "1_Normalize").mkdir()
     (folder / "1_Normalize" / ".keep").write_text("")
     return folder
+
+
+@pytest.fixture
+def resnet(tmp_path: Path) -> Path:
+    """A ResNet of two stages and 16 dimensions with three classes, for pictures of 64 × 64."""
+    import torch
+    from transformers import ResNetConfig, ResNetForImageClassification
+
+    folder = tmp_path / "resnet"
+    torch.manual_seed(3)
+    labels = {0: "mug", 1: "shoe", 2: "lamp"}
+    config = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], layer_type="basic", id2label=labels, num_labels=3
+    )
+    ResNetForImageClassification(config).save_pretrained(folder)
+    means = {"size": {"shortest_edge": 64}, "image_mean": [0.5] * 3, "image_std": [0.5] * 3}
+    (folder / "preprocessor_config.json").write_text(json.dumps(means))
+    return folder
