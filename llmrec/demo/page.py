@@ -43,7 +43,7 @@ class PageData(msgspec.Struct, frozen=True):
     matches: Sequence[Match]
     products: Mapping[str, Product]
     summaries: Mapping[str, ProductSummary] = {}
-    intents: Mapping[str, Intent] = {}
+    intents: Mapping[str, Sequence[Intent]] = {}
     truth: Mapping[str, Mapping[str, int]] = {}
     footer: str = ""
     shown: int = 3
@@ -94,8 +94,8 @@ def _item(content: Content, match: Match, data: PageData, folder: Path) -> dict[
             note = f"The right product is at rank {exact[0]}."
     frames = _evenly(content.keyframes, FRAMES)
     pictures = [{"time": f.time, "uri": uri} for f in frames if (uri := _data_uri(folder / f.path))]
-    intent = data.intents.get(content.id)
-    return {"content": content, "products": rows, "frames": pictures, "intent": intent, "note": note}
+    queries = [intent.query for intent in data.intents.get(content.id, ()) if intent.query]
+    return {"content": content, "products": rows, "frames": pictures, "queries": queries, "note": note}
 
 
 def _meta(product: Product) -> list[str]:

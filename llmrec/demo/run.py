@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +103,7 @@ def run_demo(
 
         matches = list(Matcher(index).match(contents, folder=found.folder))
         write_records(out / "matches.jsonl", matches, Match)
-    intents: dict[str, Intent] = {}
+    intents: dict[str, tuple[Intent, ...]] = {}
     summaries: dict[str, ProductSummary] = {}
     if generator is not None:
         # a language model is the slowest part on a CPU: the demo lets it write about what the page shows first
@@ -169,7 +170,7 @@ def _watch(found: DemoData, out: Path, say: Callable[[str], None]) -> list[Conte
     )
     for content in stream:
         # like media, keyframes are named from the folder of the contents file
-        frames = tuple(msgspec.structs.replace(f, path=os.path.relpath(f.path, out)) for f in content.keyframes)
+        frames = tuple(msgspec.structs.replace(f, path=os.path.relpath(found.folder / f.path, out)) for f in content.keyframes)
         contents.append(msgspec.structs.replace(content, keyframes=frames))
         if content.media:
             say(f"  {content.id}: {len(content.keyframes)} frames, {len(content.timed_text)} texts")
@@ -237,11 +238,11 @@ def _summaries(generator: Generator, products: list[Product], out: Path) -> dict
     return {summary.product_id: summary for summary in written}
 
 
-def _intents(generator: Generator, contents: list[Content], out: Path) -> dict[str, Intent]:
+def _intents(generator: Generator, contents: list[Content], out: Path) -> dict[str, tuple[Intent, ...]]:
     from llmrec.summarize import IntentWriter
 
     writer, target = IntentWriter(generator), out / "intents.jsonl"
     with writer.ledger(target) as ledger:
         written = list(writer.intents(contents, ledger=ledger))
-        write_records(target, written, Intent)
-    return {intent.content_id: intent for intent in written}
+        write_records(target, chain.from_iterable(written), Intent)
+    return {content.id: intents for content, intents in zip(contents, written, strict=True)}

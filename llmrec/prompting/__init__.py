@@ -12,6 +12,7 @@ from llmrec.prompting.answers import (
     ParsedJudgement,
     ParsedSummary,
     parse_intent,
+    parse_intents,
     parse_judgement,
     parse_summary,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "ground_summary",
     "load_prompt",
     "parse_intent",
+    "parse_intents",
     "parse_judgement",
     "parse_summary",
     "product_variables",

@@ -10,6 +10,7 @@ SmolLM2-135M on a real product, and what is read from it::
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -22,6 +23,8 @@ from llmrec.prompting.values import as_list, as_map, as_text, printable
 
 #: Characters of an answer that are looked at.
 LONGEST = 16_000
+#: Products that one answer may name.
+INTENTS = 8
 UNREADABLE = "unreadable: no field of the answer could be found"
 _THINKING = re.compile(r"<think>.*?(?:</think>|$)", re.DOTALL)
 _CONTROL = re.compile(r"<\|[^<>|\n]{0,40}\|>|</s>|<end_of_turn>")
@@ -92,6 +95,51 @@ def parse_intent(text: str, schema: Schema = INTENT, *, prefix: str = "", cut: b
     return ParsedIntent(**values, problems=_closing(values, schema, problems))
 
 
+def parse_intents(
+    text: str, schema: Schema = INTENT, *, prefix: str = "", cut: bool = False
+) -> tuple[ParsedIntent, ...]:
+    """Read an answer that may name several products: a JSON array, or blocks of labelled lines one after the other.
+
+    Arguments as in ``parse_summary``.
+
+    Returns:
+        At least one; ``INTENTS`` at most, equal ones once.
+    """
+    blocks = _objects(text) or _blocks(f"{prefix} {text.lstrip()}" if not _begins_anew(text, schema) else text, schema)
+    if len(blocks) < 2:
+        return (parse_intent(text, schema, prefix=prefix, cut=cut),)
+    last = len(blocks) - 1
+    found: list[ParsedIntent] = []
+    for number, block in enumerate(blocks[:INTENTS]):
+        parsed = parse_intent(block, schema, cut=cut and number == last)
+        if parsed not in found:
+            found.append(parsed)
+    return tuple(found)
+
+
+def _objects(text: str) -> list[str]:
+    """Each object of a JSON array of some, as JSON."""
+    found = first_object(text[:LONGEST])
+    value = found.value if found else None
+    if isinstance(value, dict):  # {"products": […]}
+        value = next((item for item in value.values() if isinstance(item, list)), None)
+    return [json.dumps(item) for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def _blocks(text: str, schema: Schema) -> list[str]:
+    """Labelled lines cut where the label that began a block comes again after others."""
+    blocks: list[list[str]] = [[]]
+    names: list[str] = []
+    for line in text[:LONGEST].splitlines():
+        name = _label(line, schema)
+        if name is not None and names and name == names[0] and set(names) != {name}:
+            blocks.append([])
+            names = []
+        names += [name] if name is not None else []
+        blocks[-1].append(line)
+    return ["\n".join(block) for block in blocks]
+
+
 def parse_judgement(text: str, schema: Schema = JUDGEMENT, *, prefix: str = "", cut: bool = False) -> ParsedJudgement:
     """Read an answer to a judgement prompt; arguments as in ``parse_summary``."""
     values, problems, loose = _fields(text, schema, prefix, cut)
@@ -153,9 +201,13 @@ def _from_json(text: str, schema: Schema) -> dict[str, Any] | None:
 
 
 def _begins_anew(text: str, schema: Schema) -> bool:
-    first = text.strip().split("\n", 1)[0]
-    label = re.match(r"[\s*_#]*([^\W\d_][\w ]{0,30}?)\**\s*[:：]", first)
-    return bool(label and label_of(label[1], schema))
+    return _label(text.strip().split("\n", 1)[0], schema) is not None
+
+
+def _label(line: str, schema: Schema) -> str | None:
+    """The field whose label a line begins with."""
+    label = re.match(r"[\s*_#]*(?:[-•]\s|\d{1,2}[.)]\s)?[\s*_#]*([^\W\d_][\w ]{0,30}?)\**\s*[:：]", line)
+    return label_of(label[1], schema) if label else None
 
 
 def _closing(values: dict[str, Any], schema: Schema, problems: list[str]) -> tuple[str, ...]:

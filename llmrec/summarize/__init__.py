@@ -9,7 +9,9 @@
         print(summary.headline, summary.highlights, summary.problems)
 """
 
+from llmrec.summarize.intents import Intents, IntentWriter
+from llmrec.summarize.parts import parts_of
 from llmrec.summarize.report import Report
-from llmrec.summarize.writers import IntentWriter, Summarizer, summary_text
+from llmrec.summarize.writers import Summarizer, summary_text
 
-__all__ = ["IntentWriter", "Report", "Summarizer", "summary_text"]
+__all__ = ["IntentWriter", "Intents", "Report", "Summarizer", "parts_of", "summary_text"]

@@ -8,33 +8,34 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from llmrec.errors import InputError
 from llmrec.prompting import (
     Prompt,
-    content_variables,
-    ground_intent,
     ground_summary,
     load_prompt,
-    parse_intent,
     parse_summary,
     product_variables,
 )
-from llmrec.records import Completion, Content, GenerationSettings, Intent, Product, ProductSummary
+from llmrec.records import Completion, Content, GenerationSettings, Product, ProductSummary
 from llmrec.seams import Generator
 from llmrec.storage import Ledger, fingerprint
 from llmrec.summarize.report import Report
 
+if TYPE_CHECKING:
+    from llmrec.summarize.intents import Intents
+
+
 Source = TypeVar("Source", Product, Content)
-Written = TypeVar("Written", ProductSummary, Intent)
+Written = TypeVar("Written", bound="ProductSummary | Intents")
 
 #: Records that are handed to the generator at once; it sorts them by length and batches them by tokens.
 BATCH = 32
 
 
-class _Writer(Generic[Source, Written]):
-    """What summaries and intents have in common."""
+class Writer(Generic[Source, Written]):
+    """What summaries and intents have in common: asking in batches, reading, keeping in a ledger."""
 
     task = ""
     written: type[Written]
@@ -80,16 +81,20 @@ class _Writer(Generic[Source, Written]):
                 yield done[i]
 
     def _write_batch(self, batch: list[Source]) -> list[Written]:
+        return [self._read(record, *asked) for record, asked in zip(batch, self._ask(batch), strict=True)]
+
+    def _ask(self, batch: list[Source]) -> list[tuple[Completion, tuple[str, ...]]]:
+        """The model's answer for each record, and what of the record it did not see."""
         if not batch:
             return []
         rendered = [self.prompt.render(self.prompt.pick(self._variables(record))) for record in batch]
         completions = self.generator.generate([one.conversation for one in rendered], self.settings)
-        out: list[Written] = []
-        for record, one, completion in zip(batch, rendered, completions, strict=True):
+        out = []
+        for one, completion in zip(rendered, completions, strict=True):
             problems = [f"{n}: {count} characters of it left out of the prompt" for n, count in one.truncated.items()]
             if completion.truncated_prompt_tokens:
                 problems.append(f"prompt: {completion.truncated_prompt_tokens} tokens of it cut to fit the model")
-            out.append(self._read(record, completion, tuple(problems)))
+            out.append((completion, tuple(problems)))
         return out
 
     def _answer(self, completion: Completion) -> dict[str, Any]:
@@ -107,7 +112,7 @@ class _Writer(Generic[Source, Written]):
         raise NotImplementedError
 
 
-class Summarizer(_Writer[Product, ProductSummary]):
+class Summarizer(Writer[Product, ProductSummary]):
     """Writes a grounded summary of each product.
 
     Args:
@@ -165,53 +170,6 @@ class Summarizer(_Writer[Product, ProductSummary]):
         )
 
 
-class IntentWriter(_Writer[Content, Intent]):
-    """Writes what each content shows or wants; arguments and errors as of ``Summarizer``, task ``intent``."""
-
-    task = "intent"
-    written = Intent
-
-    def __init__(
-        self,
-        generator: Generator,
-        prompt: str | Path | Prompt = "shopping-intent",
-        settings: GenerationSettings | None = None,
-    ) -> None:
-        super().__init__(generator, prompt, settings)
-
-    def intents(
-        self, contents: Iterable[Content], batch_size: int = BATCH, ledger: Ledger[Intent] | None = None
-    ) -> Iterator[Intent]:
-        """Write intents, in order; arguments and errors as of ``Summarizer.summarize``.
-
-        A content without any text gets an empty intent that says so; a shopping intent of a search that is shorter
-        than the intent itself is still the model's, so that all kinds are treated alike.
-        """
-        return self.write(contents, batch_size, ledger)
-
-    def _variables(self, record: Content) -> dict[str, Any]:
-        return content_variables(record)
-
-    def _write_batch(self, batch: list[Content]) -> list[Intent]:
-        told = [i for i, content in enumerate(batch) if _has_text(content)]
-        written = dict(zip(told, super()._write_batch([batch[i] for i in told]), strict=True))
-        silent = ("unreadable: the content has no text",)
-        return [written.get(i) or Intent(content.id, problems=silent) for i, content in enumerate(batch)]
-
-    def _read(self, record: Content, completion: Completion, problems: tuple[str, ...]) -> Intent:
-        parsed = parse_intent(**self._answer(completion))
-        checked, support = ground_intent(parsed, record, self.prompt.examples)
-        return Intent(
-            content_id=record.id,
-            product_type=checked.product_type,
-            brand=checked.brand,
-            attributes=checked.attributes,
-            query=checked.query,
-            support=support,
-            problems=problems + checked.problems,
-        )
-
-
 def summary_text(summary: ProductSummary) -> str:
     """A summary as one text, to be embedded or indexed."""
     attributes = [f"{name} {value}" for name, value in summary.attributes.items()]
@@ -220,8 +178,3 @@ def summary_text(summary: ProductSummary) -> str:
     for part in parts:
         seen.setdefault(part.casefold(), part)
     return ". ".join(part.rstrip(".") for part in seen.values() if part)
-
-
-def _has_text(content: Content) -> bool:
-    texts = (content.title, content.caption, *content.hashtags, *(item.text for item in content.timed_text))
-    return any(char.isalnum() for text in texts for char in text)

@@ -38,7 +38,7 @@ def page(folder: Path) -> str:
         matches=[Match("c", (found,)), Match("none")],
         products={"p": Product("p", f"mug {HOSTILE}", brand=HOSTILE, category=(HOSTILE,), price=Price(9.5, "EUR"))},
         summaries={"p": ProductSummary("p", HOSTILE, HOSTILE)},
-        intents={"c": Intent("c", query=HOSTILE)},
+        intents={"c": [Intent("c", query=HOSTILE)]},
         truth={"c": {"p": 2}, "none": {}},
     )
     write_page(folder / "page.html", data, folder=folder)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmrec.prompting import parse_intent, parse_judgement, parse_summary
+from llmrec.prompting import parse_intent, parse_intents, parse_judgement, parse_summary
 from llmrec.prompting.answers import LONGEST, UNREADABLE
 from llmrec.prompting.schema import INTENT, SUMMARY
 
@@ -161,6 +161,43 @@ def test_intents() -> None:
     assert (prose.query, prose.problems) == ("A blue kettle.", ("query: taken from text without a label",))
     # a model that begins anew in place of going on
     assert parse_intent("Product: kettle\nSearch: blue kettle", prefix="Product:").product_type == "kettle"
+
+
+def products(answer: str, **kwargs) -> list[tuple[str, str, str]]:
+    return [(p.product_type, p.brand, p.query) for p in parse_intents(answer, **kwargs)]
+
+
+KETTLE, MUG = ("kettle", "Acme", "blue Acme kettle"), ("mug", "", "mug")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        " kettle\nSearch: blue Acme kettle\nBrand: Acme\n\nProduct: mug\nSearch: mug\nBrand:",
+        "Product: kettle\nSearch: blue Acme kettle\nBrand: Acme\nProduct: mug\nSearch: mug",
+        "**Product:** kettle\nBrand: Acme\nSearch: blue Acme kettle\n\n- Product: mug\n- Search: mug",
+        '[{"product": "kettle", "brand": "Acme", "search": "blue Acme kettle"}, {"product": "mug", "search": "mug"}]',
+        '{"all": [{"type": "kettle", "brand": "Acme", "query": "blue Acme kettle"}, {"item": "mug", "query": "mug"}]}',
+    ],
+    ids=["begun", "anew", "markdown", "array", "object"],
+)
+def test_several_products_of_one_answer(answer: str) -> None:
+    assert products(answer, prefix="Product:") == [KETTLE, MUG]
+
+
+def test_a_repeated_line_is_not_another_product() -> None:
+    (one,) = parse_intents(" kettle\nProduct: kettle\nSearch: blue kettle", prefix="Product:")
+    assert (one.product_type, one.query) == ("kettle", "blue kettle")
+    assert "product_type: repeated line dropped" in one.problems
+    block = " kettle\nSearch: blue kettle\nProduct:"
+    assert len(parse_intents(block * 20, prefix="Product:")) == 1  # a loop
+    many = "".join(f"Product: kettle {i}\nSearch: kettle {i} blue\n" for i in range(20))
+    assert len(parse_intents(many)) == 8
+
+
+@given(st.text(st.sampled_from('Product: Search Brand[]{}",\n-*1'), max_size=80))
+def test_any_answer_gives_an_intent(text: str) -> None:
+    assert 1 <= len(parse_intents(text, prefix="Product:")) <= 8
 
 
 @pytest.mark.parametrize(

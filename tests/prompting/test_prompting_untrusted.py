@@ -58,6 +58,7 @@ def test_no_record_leaves_its_fence(one: str, two: str, three: str) -> None:
     for name, values in (
         ("summarize-product", product_variables(product)),
         ("shopping-intent", content_variables(content)),
+        ("shopping-intents", content_variables(content)),
         ("judge-pair", pair),
     ):
         prompt = load_prompt(name)
@@ -71,7 +72,7 @@ def test_no_record_leaves_its_fence(one: str, two: str, three: str) -> None:
 
 
 def test_all_shipped_prompts_are_tried_above() -> None:
-    assert prompt_names() == ["judge-pair", "shopping-intent", "summarize-product"]
+    assert prompt_names() == ["judge-pair", "shopping-intent", "shopping-intents", "summarize-product"]
 
 
 @pytest.mark.parametrize("name", prompt_names())

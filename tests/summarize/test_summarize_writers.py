@@ -159,7 +159,8 @@ def test_intents_and_contents_without_words() -> None:
     ]
     model = FakeGenerator(" mat\nSearch: blue mat\nBrand: Acme\nAttributes: colour = blue")
     writer = IntentWriter(model)
-    one, two, three = writer.intents(contents)
+    (one,), (two,), (three,) = writer.intents(contents)
+    assert (one.start, one.end, three.start, three.end) == (2.0, 4.0, None, None)
     assert (one.content_id, one.product_type, one.brand, one.query) == ("c1", "mat", "Acme", "blue mat")
     assert {(s.claim, s.text, s.start, s.end) for s in one.support} >= {("Acme", "Acme", 2.0, 4.0)}
     assert two.problems == ("unreadable: the content has no text",)
