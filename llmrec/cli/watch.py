@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from llmrec.cli.manners import emit, progress, usable_output
+from llmrec.cli.manners import emit, progress, usable_output, visible
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
-    from llmrec.video import WatchFailure
+    from llmrec.video import Watcher, WatchFailure
     from llmrec.video.batch import Outcome
+    from llmrec.video.live_settings import LiveSettings
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +26,10 @@ def register(app: typer.Typer) -> None:
 def watch(
     media: Annotated[
         list[str],
-        typer.Argument(metavar="VIDEO…", help="Videos, sound files, pictures or folders; '-' reads names from stdin."),
+        typer.Argument(
+            metavar="VIDEO…",
+            help="Videos, sound files, pictures or folders; '-' reads names from stdin. With --live: streams.",
+        ),
     ],
     output: Annotated[
         str, typer.Option("-o", "--output", metavar="FILE", help="Contents (.jsonl, .parquet, '-' for stdout).")
@@ -48,6 +52,19 @@ def watch(
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of each model (0: by the machine).")] = 0,
     resume: Annotated[bool, typer.Option(help="Leave out files that were watched before and have not changed.")] = True,
+    live: Annotated[
+        bool, typer.Option("--live", help="The arguments are streams: growing files, HLS, RTSP, RTMP, HTTP, '-'.")
+    ] = False,
+    window: Annotated[float, typer.Option(metavar="S", help="With --live: seconds of stream for a content.")] = 20.0,
+    hop: Annotated[
+        float | None,
+        typer.Option(metavar="S", help="With --live: seconds from start to start (default: 3/4 of S)."),
+    ] = None,
+    duration: Annotated[float, typer.Option(metavar="S", help="With --live: end after so much (0: never).")] = 0.0,
+    idle: Annotated[float, typer.Option(metavar="S", help="With --live: end when nothing came for so long.")] = 30.0,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="HOST", help="With --live: a host that a playlist may name too.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a machine-readable summary.")] = False,
 ) -> None:
     """Watch videos: keyframes, on-screen text and speech, each with its times, as contents for 'match'.
@@ -55,6 +72,10 @@ def watch(
     A folder that holds videos gives one content for each; a folder of pictures alone is one clip. Captions (.srt, .vtt)
     and the .info.json of downloaders beside a video are read as well. A file that cannot be read is reported and the
     others go on; what has been watched is kept, so that a second run goes on where the first stopped.
+
+    With --live each stream gives a content for every window as soon as it is over: 0-20 s, 15-35 s and so on, with
+    times from the start of the stream. FILE.jsonl is then a log that only grows. The network is used with --live alone,
+    and only for the hosts that are named. Pipe it on: llmrec watch --live … -o - | llmrec match - --index … -o -
     """
     if as_json and output == "-":
         raise InputError("--json and '-o -' both write to standard output", next_step="Write the contents to a file.")
@@ -62,15 +83,16 @@ def watch(
     from llmrec.storage import Ledger, write_records
     from llmrec.video import Watched, Watcher, WatchSettings, media_files
     from llmrec.video.batch import beside, settings_digest, watch_batch
+    from llmrec.video.live_settings import LiveSettings
     from llmrec.video.source import IMAGE_ENDINGS
 
-    if media == ["-"]:
+    if media == ["-"] and not live:
         media = [line for line in sys.stdin.read().splitlines() if line.strip()]
-    paths = media_files(media)
-    usable_output(output, *paths)
-    if not paths:
+    paths = [] if live else media_files(media)
+    usable_output(output, *(media if live else paths))
+    if not media:
         raise InputError("no files are named", next_step="Give at least one video.")
-    frames = frames or (None if output == "-" else Path(f"{output}.frames"))
+    frames = frames or (None if output == "-" or live else Path(f"{output}.frames"))
     settings = WatchSettings(max_frames=max_frames, screen_text=ocr, speech=speech, language=language, threads=threads)
     tower = None
     if vision != "none":
@@ -78,6 +100,11 @@ def watch(
 
         tower = load_image_encoder(vision)
     watcher = Watcher(settings, frames_dir=frames, image_encoder=tower)
+    if live:
+        hop = hop if hop is not None else max(1.0, 0.75 * window)
+        hosts = tuple(allow_host or ())
+        rolling = LiveSettings(window=window, hop=hop, duration=duration, idle=idle, allow_hosts=hosts)
+        return _follow(media, watcher, rolling, output, as_json)
     if any(path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS for path in paths):
         watcher.prepare()
 
@@ -145,3 +172,61 @@ class _Tally:
             emit(result, as_json=as_json, text=text)
         if self.failed:
             raise typer.Exit(1)
+
+
+def _follow(streams: list[str], watcher: Watcher, rolling: LiveSettings, output: str, as_json: bool) -> None:
+    """Watch streams, and write each window as it comes."""
+    from llmrec.records import Content
+    from llmrec.storage import write_records
+    from llmrec.video.batch import beside
+    from llmrec.video.live import StreamEnd, watch_live
+    from llmrec.video.live_log import LiveLog
+    from llmrec.video.live_source import free_name, live_sources
+
+    sources = live_sources(streams)
+    ends: list[StreamEnd] = []
+    counts = {"contents": 0, "pictures": 0, "problems": 0}
+    lags: list[float] = []
+
+    def ended(end: StreamEnd) -> None:
+        ends.append(end)
+        if not end.failed or len(sources) > 1:  # of one stream it is the error of the command
+            print(visible(f"{'failed' if end.failed else 'ended'}: {end.name}: {end.reason}"), file=sys.stderr)
+
+    def contents() -> Iterator[Content]:
+        for one in watch_live(sources, watcher, rolling, on_end=ended):
+            for problem in one.problems:
+                print(visible(f"warning: {one.content.id}: {problem}"), file=sys.stderr)
+            counts["contents"] += 1
+            counts["pictures"] += one.pictures
+            counts["problems"] += len(one.problems)
+            lags.append(one.lag)
+            if sys.stderr.isatty():
+                texts = len(one.content.timed_text)
+                print(
+                    f"{one.content.id}: {texts} texts, {one.pictures} pictures, {one.lag:.1f} s late", file=sys.stderr
+                )
+            yield one.content
+
+    try:
+        if output == "-":
+            write_records("-", contents(), Content)
+        else:
+            with LiveLog(output) as log:
+                sources = [one._replace(name=free_name(one.name, log.names)) for one in sources]
+                for content in contents():
+                    log.add(beside(content, Path(output)))
+    finally:
+        if lags:  # after an interruption too
+            late = {"median": sorted(lags)[len(lags) // 2], "most": max(lags)}
+            text = "{contents} contents, {median:.1f} s late (at most {most:.1f})".format(**counts, **late)
+            if output == "-":
+                print(text, file=sys.stderr)
+            else:
+                emit(
+                    {"output": output, **counts, "lag": late, "ends": ends}, as_json=as_json, text=f"{text} -> {output}"
+                )
+    if not lags:
+        raise InputError(
+            "nothing came of the streams", next_step="Check that they are on, and that they show something."
+        )

@@ -50,6 +50,13 @@ SCRIPTS = {
 CONVERT = "Convert it first, for example: ffmpeg -i INPUT -c:v libx264 -c:a aac clip.mp4"
 
 
+def public_address(address: str) -> str:
+    """A URL without what may be secret: user, password, query and fragment."""
+    bare = re.sub(r"^([^/?#]*//)[^/?#]*@", r"\1", address)
+    path, mark, _ = bare.partition("?")
+    return f"{path.partition('#')[0]}{'?…' if mark else ''}"
+
+
 def check_file(path: str | Path, settings: WatchSettings) -> Path:
     """Check that a path names a readable file of acceptable size.
 
@@ -57,8 +64,8 @@ def check_file(path: str | Path, settings: WatchSettings) -> Path:
         InputError: A URL, no such file, a device, an empty or too large file.
     """
     if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:/{1,2}", str(path)):
-        step = "Download it first; live sources come in a later version."
-        raise InputError(f"{path}: only local files are read, the network is off", next_step=step)
+        step = "Download it first, or watch it as a stream with --live."
+        raise InputError(f"{public_address(str(path))}: only local files are read, the network is off", next_step=step)
     path = Path(path)
     try:
         status = path.stat()

@@ -1,0 +1,176 @@
+"""The thread that reads a stream: connections, the clock, decoding, and windows handed over one by one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from llmrec.errors import InputError
+from llmrec.video.live_bytes import Broken, Over, Wait
+from llmrec.video.live_clock import Pace, StreamClock
+from llmrec.video.live_open import open_live
+from llmrec.video.live_senses import Senses
+from llmrec.video.live_settings import LiveSettings
+from llmrec.video.live_source import LiveSource
+from llmrec.video.live_windows import Rolling, Window
+from llmrec.video.settings import NO_SPEECH, WatchSettings
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+
+#: Seconds before the first new try of a broken connection, and at most before a later one.
+FIRST_TRY, LAST_TRY = 0.5, 8.0
+#: Faults in a row after which a file is given up.
+FAULTS = 50
+
+
+class Intake(Thread):
+    """Reads one stream until it ends, and posts its windows.
+
+    Args:
+        source: The stream.
+        settings, live: How it is watched.
+        post: Takes a window; may block to hold the stream back.
+        stop: Set to end early.
+
+    Attributes:
+        pace: How late things are.
+        ended: Why the stream ended, in words.
+        error: What went wrong, None if it just ended.
+        connections: How often it was connected.
+        is_over: Nothing more comes after the windows that are left.
+    """
+
+    def __init__(
+        self,
+        source: LiveSource,
+        settings: WatchSettings,
+        live: LiveSettings,
+        post: Callable[[Intake, Window | None], None],
+        stop: Event,
+    ) -> None:
+        super().__init__(name=f"live {source.name}", daemon=True)
+        self.source, self._settings, self._live = source, settings, live
+        self._post, self._stop_asked = post, stop
+        self.pace = Pace(live.hop, time.monotonic())
+        self.error: BaseException | None = None
+        self.ended = self.title = ""
+        self.connections, self.is_over = 0, False
+        self._wait = Wait(live.idle, stop)
+        self._clock = StreamClock()
+        self._rolling = Rolling(live.window, live.hop, settings.budget(live.window))
+        self._heard = time.monotonic()
+        self._problems: list[str] = []
+
+    def run(self) -> None:
+        try:
+            self._connect_until_over()
+        except BaseException as error:  # told by the thread that takes the windows
+            self.error = error
+        finally:
+            self.is_over = True
+            for window in self._rolling.finish():
+                self._hand(window)
+            self._post(self, None)
+
+    def _connect_until_over(self) -> None:
+        pause = FIRST_TRY
+        while not self._stop_asked.is_set():
+            before, begun = self._heard, time.monotonic()
+            try:
+                with open_live(self.source, self._settings, self._live, self._wait) as container:
+                    self.connections += 1
+                    if self.connections == 1:
+                        self.pace.at_edge(0.0, begun)
+                        self.title = container.metadata.get("title", "")
+                    self._wait.waited = 0.0  # what was waited for while opening lies in FFmpeg's hands
+                    if self._read(container):
+                        self.ended = self.ended or self._wait.over or "the stream ended"
+                        return
+                    reason = "the connection ended"
+            except Over as over:
+                self.ended = self._wait.over or str(over)
+                return
+            except Broken as broken:
+                reason = str(broken)
+                if not self.connections:
+                    step = "Check the address, and that the stream is on."
+                    raise InputError(f"{self.source.shown}: cannot be opened ({reason})", next_step=step) from broken
+            if time.monotonic() - self._heard >= self._live.idle:
+                self.ended = f"nothing came for {self._live.idle:g} s"
+                return
+            self._problems.append(f"connected anew at {self._clock.now:.0f} s: {reason}")
+            pause = FIRST_TRY if self._heard > before else min(LAST_TRY, 2 * pause)
+            self._stop_asked.wait(min(pause, max(0.0, self._live.idle - (time.monotonic() - self._heard))))
+            self._clock.reconnected(time.monotonic())
+
+    def _read(self, container: InputContainer) -> bool:
+        """Read a connection; True: the stream is over, False: the connection is."""
+        import av
+
+        hears = self._settings.speech != NO_SPEECH
+        senses = Senses(container, self._settings, self._clock, self._rolling, hears=hears)
+        if not senses.streams:
+            step = "Give a stream with pictures or sound (sound alone is not of use with --speech none)."
+            raise InputError(f"{self.source.shown}: has nothing to watch", next_step=step)
+        faults = 0
+        packets = container.demux(senses.streams)
+        while not self._stop_asked.is_set():
+            self._wait.asked = time.monotonic()
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return self.source.kind != "ffmpeg"  # a server that goes away and one that is done look alike
+            except (Broken, Over, InputError):
+                raise
+            except (av.error.FFmpegError, OSError, IndexError) as error:
+                faults += 1
+                if self.source.kind not in ("file", "pipe"):
+                    raise Broken(getattr(error, "strerror", None) or type(error).__name__) from error
+                if faults > FAULTS:
+                    raise InputError(
+                        f"{self.source.shown}: cannot be read on ({getattr(error, 'strerror', None) or error})",
+                        next_step="The recording is damaged from here on.",
+                    ) from error
+                packets = container.demux(senses.streams)
+                continue
+            if self._taken(senses, packet):
+                return True
+            faults = 0 if packet.size else faults
+        self.ended = "stopped"
+        return True
+
+    def _taken(self, senses: Senses, packet: Packet) -> bool:
+        """Take a packet; True if so much of the stream was asked for and no more."""
+        wall = self._heard = time.monotonic()
+        if self._wait.waited:
+            self.pace.at_edge(self._clock.now, self._wait.waited)
+            self._wait.waited = 0.0
+        try:
+            senses.take(packet, wall, self.pace.lag(self._clock.now, wall))
+        except InputError as error:
+            raise InputError(f"{self.source.shown}: {error.message}", next_step=error.next_step) from error
+        for window in self._rolling.close(senses.ready):
+            self._tell(senses)
+            self._hand(window)
+        if self._live.duration and senses.ready >= self._live.duration:
+            self.ended = f"{self._live.duration:g} s were asked for"
+            return True
+        return False
+
+    def _tell(self, senses: Senses) -> None:
+        if senses.bad:
+            self._problems.append(f"{senses.bad} packets could not be decoded")
+        if senses.passed:
+            self._problems.append(f"decoding fell behind: {senses.passed} frames were passed over")
+        senses.bad = senses.passed = 0
+
+    def _hand(self, window: Window) -> None:
+        window.problems += self._problems
+        self._problems = []
+        with suppress(RuntimeError):  # nobody takes windows any more
+            self._post(self, window)

@@ -1,0 +1,158 @@
+"""Packets of a stream to frames, sound and captions: one demultiplexer feeds all decoders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from llmrec.errors import InputError
+from llmrec.records import TimedText
+from llmrec.video.frames import frame_candidate
+from llmrec.video.live_clock import StreamClock
+from llmrec.video.live_windows import Rolling
+from llmrec.video.settings import WatchSettings
+from llmrec.video.sound import RATE
+from llmrec.video.source import audio_stream, video_stream
+
+if TYPE_CHECKING:
+    from av.audio.frame import AudioFrame
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.stream import Stream
+    from av.video.frame import VideoFrame
+
+#: Frames a second that are compared.
+LOOKS = 3.0
+#: A stream that is decoded so many seconds late is decoded by its keyframes alone until it has caught up.
+LATE, CAUGHT_UP = 3.0, 0.5
+CAPTION_CODECS = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")
+#: Seconds that a caption without a length is shown.
+CAPTION_SECONDS = 4.0
+
+
+class Senses:
+    """Decodes the packets of one connection into windows.
+
+    Args:
+        container: Open.
+        settings: Limits and threads.
+        clock: Of the stream.
+        rolling: Where frames, sound and captions go.
+        hears: Whether sound is decoded.
+
+    Attributes:
+        bad: Packets that could not be decoded.
+        passed: Packets of pictures that were passed over to catch up.
+    """
+
+    def __init__(
+        self, container: InputContainer, settings: WatchSettings, clock: StreamClock, rolling: Rolling, *, hears: bool
+    ) -> None:
+        from av.audio.resampler import AudioResampler
+
+        self._settings, self._clock, self._rolling = settings, clock, rolling
+        self._origin = None if container.start_time is None else container.start_time / 1e6
+        self._video, self._audio = video_stream(container), audio_stream(container) if hears else None
+        captions = [
+            s for s in container.streams.subtitles if s.codec_context and s.codec_context.name in CAPTION_CODECS
+        ]
+        self._captions = captions[:1]
+        self.streams: list[Stream] = [s for s in (self._video, self._audio, *self._captions) if s is not None]
+        if self._video is not None:
+            self._video.codec_context.thread_count = settings.thread_count()
+            self._video.codec_context.thread_type = "AUTO"
+        self._new_resampler = lambda: AudioResampler(format="s16", layout="mono", rate=RATE)
+        self._resampler = self._new_resampler()
+        self._heard: dict[int, float] = {}
+        self._due, self._skipping = -1.0, False
+        self.bad = self.passed = 0
+
+    @property
+    def ready(self) -> float:
+        """The second up to which all streams have come; one that is silent for long is not waited for."""
+        latest = max(self._heard.values(), default=0.0)
+        return max(min(self._heard.values(), default=0.0), latest - LATE)
+
+    def take(self, packet: Packet, wall: float, lag: float) -> None:
+        """Decode a packet that came at ``wall`` (monotonic), ``lag`` seconds after it could be had.
+
+        Raises:
+            InputError: The picture is larger than ``settings.max_pixels``.
+        """
+        import av
+
+        index = packet.stream.index
+        is_video = self._video is not None and index == self._video.index
+        if is_video and packet.size and self._passes(packet, lag):
+            return
+        try:
+            if self._captions and index == self._captions[0].index:
+                return self._caption(packet, wall)
+            frames = packet.decode()
+        except (av.error.FFmpegError, ValueError):
+            self.bad += 1
+            return
+        take: Any = self._see if is_video else self._hear
+        for frame in frames:
+            take(frame, wall, index)
+
+    def _passes(self, packet: Packet, lag: float) -> bool:
+        if packet.is_keyframe:
+            self._skipping = lag > CAUGHT_UP if self._skipping else lag > LATE
+            return False  # keyframes are always decoded
+        self._skipping = self._skipping or lag > LATE
+        self.passed += self._skipping
+        return self._skipping
+
+    def _see(self, frame: VideoFrame, wall: float, index: int) -> None:
+        if frame.width * frame.height > self._settings.max_pixels:
+            step = "Scale the stream down, or raise max_pixels."
+            raise InputError(f"frames of {frame.width} × {frame.height} pixels are over the limit", next_step=step)
+        if frame.time is None:
+            return
+        second = self._heard[index] = self._clock.seconds(frame.time, wall, self._origin)
+        if second < self._due <= second + 2 / LOOKS:
+            return
+        self._due = second + 1 / LOOKS - 0.01
+        assert self._video is not None
+        self._rolling.frame(frame_candidate(second, frame, float(self._video.sample_aspect_ratio or 1)))
+
+    def _hear(self, frame: AudioFrame, wall: float, index: int) -> None:
+        second = self._clock.now
+        if frame.time is not None:
+            second = self._clock.seconds(frame.time, wall, self._origin)
+        self._heard[index] = second + frame.samples / (frame.sample_rate or RATE)
+        frame.pts = None
+        try:
+            pieces = self._resampler.resample(frame)
+        except ValueError:  # the format of the sound changed on the way
+            self._resampler = self._new_resampler()
+            pieces = self._resampler.resample(frame)
+        for piece in pieces:
+            self._rolling.sound(second, np.asarray(piece.to_ndarray(), np.int16).reshape(-1))
+
+    def _caption(self, packet: Packet, wall: float) -> None:
+        if not packet.size or packet.pts is None or packet.time_base is None:
+            return
+        second = self._clock.seconds(float(packet.pts * packet.time_base), wall, self._origin)
+        length = float((packet.duration or 0) * packet.time_base) or CAPTION_SECONDS
+        lines = [caption_text(text) for text in _dialogues(packet)]
+        text = " ".join(dict.fromkeys(filter(None, lines)))
+        if text:
+            end = second + min(length, self._rolling.window)
+            self._rolling.caption(TimedText(round(second, 2), round(end, 2), text, "caption"))
+
+
+def _dialogues(packet: Packet) -> Iterator[str]:
+    for found in packet.decode():
+        for rectangle in getattr(found, "rects", None) or [found]:
+            words = getattr(rectangle, "dialogue", None) or getattr(rectangle, "text", None) or b""
+            yield words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
+
+
+def caption_text(raw: str) -> str:
+    """The words of an ASS dialogue: without override codes, on one line."""
+    return " ".join(re.sub(r"\{[^}]*\}|<[^>]*>", "", raw.replace(r"\N", " ").replace(r"\n", " ")).split())
