@@ -7,10 +7,22 @@
     watcher = Watcher(frames_dir="frames")                    # many files: the models are loaded once
     for result in watcher.watch_all(["a.mp4", "b.webm"]):     # a Content, or a WatchFailure for a bad file
         print(result)
+    with IsolatedWatcher(frames_dir="frames") as watcher:     # each file in a child process that it cannot bring down
+        watcher.attempt("upload.mp4")
 """
 
 from llmrec.video.batch import media_files, watch_batch
+from llmrec.video.isolate import IsolatedWatcher
 from llmrec.video.settings import WatchSettings
 from llmrec.video.watcher import Watched, Watcher, WatchFailure, watch
 
-__all__ = ["WatchFailure", "WatchSettings", "Watched", "Watcher", "media_files", "watch", "watch_batch"]
+__all__ = [
+    "IsolatedWatcher",
+    "WatchFailure",
+    "WatchSettings",
+    "Watched",
+    "Watcher",
+    "media_files",
+    "watch",
+    "watch_batch",
+]

@@ -8,8 +8,10 @@ the settings are the same and its keyframes are still there.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -19,7 +21,9 @@ from llmrec.storage import Ledger, fingerprint
 from llmrec.video.settings import VERSION, WatchSettings
 from llmrec.video.sidecars import sidecar_files
 from llmrec.video.source import IMAGE_ENDINGS, VIDEO_ENDINGS
-from llmrec.video.watcher import Watched, Watcher, WatchFailure
+from llmrec.video.watcher import Watched, WatchFailure
+
+T = TypeVar("T")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -31,34 +35,88 @@ class Outcome(msgspec.Struct, frozen=True):
     reused: bool = False
 
 
+class Attempts(Protocol):
+    """Anything that watches one file of a batch: a ``Watcher``, or an ``IsolatedWatcher`` from several threads."""
+
+    settings: WatchSettings
+
+    def attempt(
+        self, path: str | Path, *, id: str | None = None, kind: ContentKind | None = None
+    ) -> Watched | WatchFailure: ...
+
+
 def watch_batch(
-    watcher: Watcher, paths: Sequence[Path], *, kind: ContentKind | None = None, ledger: Ledger[Watched] | None = None
+    watcher: Attempts,
+    paths: Sequence[Path],
+    *,
+    kind: ContentKind | None = None,
+    ledger: Ledger[Watched] | None = None,
+    workers: int = 1,
 ) -> Iterator[Outcome]:
-    """Watch files in order; a bad one is an outcome like any other.
+    """Watch files; outcomes come in the order of the files, and a bad one is an outcome like any other.
 
     Args:
         watcher: Loaded once for all.
         paths: As ``media_files`` gives them; ids are made unique.
         kind: Of all contents; None lets each file tell.
-        ledger: Open, with ``settings_digest`` as its settings.
+        ledger: Open, with ``settings_digest`` as its settings; each file is kept as soon as it is done.
+        workers: Files at a time; more than one needs an ``IsolatedWatcher`` with as many.
 
     Raises:
         ModelError, MissingExtraError, StorageError: What would fail for every file stops the batch.
     """
     done = dict(ledger.done) if ledger is not None else {}
+    jobs = []
     for path, id in zip(paths, content_ids(paths), strict=True):
         key = file_key(path, id, kind, watcher.settings)
         before = done.get(key)
-        if before is not None and all(not f.path or Path(f.path).is_file() for f in before.content.keyframes):
-            yield Outcome(path, watched=before, reused=True)
-            continue
-        watched = watcher.attempt(path, id=id, kind=kind)
+        if before is not None and not all(Path(frame.path).is_file() for frame in before.content.keyframes):
+            before = None
+        jobs.append((path, id, key, before))
+
+    def work(number: int) -> Watched | WatchFailure:
+        path, id, _, before = jobs[number]
+        return before if before is not None else watcher.attempt(path, id=id, kind=kind)
+
+    def keep(number: int, watched: Watched | WatchFailure) -> None:
+        _, _, key, before = jobs[number]
+        if ledger is not None and before is None and isinstance(watched, Watched):
+            ledger.add(key, watched)
+
+    for number, watched in enumerate(_in_order(work, keep, len(jobs), workers)):
+        path, _, _, before = jobs[number]
         if isinstance(watched, WatchFailure):
             yield Outcome(path, failure=watched)
-            continue
-        if ledger is not None:
-            ledger.add(key, watched)
-        yield Outcome(path, watched=watched)
+        else:
+            yield Outcome(path, watched=watched, reused=before is not None)
+
+
+def _in_order(work: Callable[[int], T], keep: Callable[[int, T], None], count: int, workers: int) -> Iterator[T]:
+    """Results of ``work`` for 0 to ``count``, in order; ``keep`` sees each as soon as it is there, in this thread."""
+    if workers <= 1:
+        for number in range(count):
+            result = work(number)
+            keep(number, result)
+            yield result
+        return
+    pool = ThreadPoolExecutor(workers)
+    try:
+        running: dict[Future[T], int] = {}
+        ready: dict[int, T] = {}
+        given = 0
+        for number in range(count):
+            while number not in ready:
+                # a slow file holds the order up: the others go on, but not without bound
+                while given < count and len(running) < workers and given < number + 16 * workers:
+                    running[pool.submit(work, given)] = given
+                    given += 1
+                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    at = running.pop(future)
+                    ready[at] = future.result()
+                    keep(at, ready[at])
+            yield ready.pop(number)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def settings_digest(settings: WatchSettings, frames_dir: Path | None, image_encoder: str = "") -> str:

@@ -40,7 +40,7 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_pixels: Largest picture that is decoded, width × height.
         max_tracks: Most tracks that a file may have.
         max_decoded: Most frames of one track that are decoded.
-        max_wall_seconds: Longest time that one file may take; 0: two minutes and twice the content's length.
+        max_wall_seconds: Longest time that one file may take; 0: two minutes and five times its length.
         max_memory: Most bytes that a child process which watches files may use.
     """
 
@@ -90,7 +90,7 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
         """
         if self.max_wall_seconds:
             return self.max_wall_seconds
-        return 120.0 + 2 * min(seconds or self.max_seconds, self.max_seconds, size / LEAN_RATE)
+        return 120.0 + 5 * min(seconds or self.max_seconds, self.max_seconds, size / LEAN_RATE)
 
     def thread_count(self) -> int:
         """Threads for each model."""

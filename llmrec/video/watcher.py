@@ -130,6 +130,9 @@ class Watcher:
             raise
         except LlmrecError as error:
             return WatchFailure(str(path), error.message, error.next_step)
+        except MemoryError:
+            step = "Scale the file down or leave it out, or raise max_memory."
+            return WatchFailure(str(path), f"{path}: needs more memory than there is", step)
         except Exception as error:  # a decoder's own fault on a strange file must not cost the batch
             logger.debug("%s", path, exc_info=True)
             step = "Convert the file and try again; please report it, 'llmrec --verbose watch' shows where it happened."
