@@ -70,7 +70,7 @@ def watch_batch(
     for path, id in zip(paths, content_ids(paths), strict=True):
         key = file_key(path, id, kind, watcher.settings)
         before = done.get(key)
-        if before is not None and not all(Path(frame.path).is_file() for frame in before.content.keyframes):
+        if before is not None and not all(not f.path or Path(f.path).is_file() for f in before.content.keyframes):
             before = None
         jobs.append((path, id, key, before))
 
