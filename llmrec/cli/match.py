@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,10 @@ from llmrec.cli.manners import emit, progress, usable_output, visible
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
-    from llmrec.records import Content
+    from llmrec.match import Matcher
+    from llmrec.records import Content, ContentKind
+    from llmrec.seams import ImageEncoder
+    from llmrec.video import Watcher
 
 CONTENT_FILES = (".jsonl", ".ndjson", ".json", ".gz", ".parquet")
 
@@ -32,6 +35,9 @@ def match(
     speech: Annotated[
         str, typer.Option(help="Speech model for media watched now, or 'none'.")
     ] = "starter:whisper-base",
+    vision: Annotated[
+        bool, typer.Option("--vision/--no-vision", help="Compare frames with product pictures, if the index has them.")
+    ] = True,
     frames: Annotated[Path | None, typer.Option(help="Folder for the keyframes of media watched now.")] = None,
     run: Annotated[Path | None, typer.Option("--run", help="Write the ranking as a TREC run as well.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an interrupted run stopped.")] = True,
@@ -47,12 +53,18 @@ def match(
     from llmrec.records import Match
     from llmrec.storage import Ledger, fingerprint, write_records
 
+    if input == output == "-" and not run:
+        opened = open_index(index, encoder=encoder, vision=vision)
+        matcher = Matcher(opened, intents=_writer(intent), settings=MatchSettings(k=k, vision=vision))
+        _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder))
+        return
     contents, folder = _contents(input)
     try:
         unwatched = sum(media_of(content, folder) is not None for content in contents)
     except InputError as error:
         raise InputError(f"{input}: {error.message}", next_step=error.next_step) from error
-    opened = open_index(index, encoder=encoder)
+    pictured = vision and any(content.media or content.keyframes for content in contents)
+    opened = open_index(index, encoder=encoder, vision=pictured)
     if run:
         from llmrec.evaluate.runs import check_id
 
@@ -65,8 +77,9 @@ def match(
         from llmrec.video import Watcher, WatchSettings
 
         settings = WatchSettings(speech=speech)
-        seen_with = fingerprint(settings)
-        watcher = Watcher(settings, frames_dir=frames)
+        tower = opened.image_encoder
+        seen_with = fingerprint(settings, *([tower.digest] if tower else []))
+        watcher = Watcher(settings, frames_dir=frames, image_encoder=tower)
 
         def fail(error: InputError) -> None:
             failed.append(error.message)
@@ -76,23 +89,17 @@ def match(
             contents, watcher.watch, folder=folder, target=beside, settings=seen_with, resume=resume, on_failure=fail
         )
         contents = list(progress(stream, "watching", len(contents)))
-    intents = None
-    if intent != "none":
-        from llmrec.llm import load_generator
-        from llmrec.summarize import IntentWriter
-
-        intents = IntentWriter(load_generator(intent)).intents
-    matcher = Matcher(opened, intents=intents, settings=MatchSettings(k=k))
+    matcher = Matcher(opened, intents=_writer(intent), settings=MatchSettings(k=k, vision=vision))
 
     if output == "-":
-        write_records("-", progress(matcher.match(contents), "matching", len(contents)), Match)
+        write_records("-", progress(matcher.match(contents, folder=folder), "matching", len(contents)), Match)
         _leave(failed)
         return
-    made_with = fingerprint(opened.version_digest, k, intent, seen_with)
+    made_with = fingerprint(opened.version_digest, k, intent, seen_with, vision)
     with Ledger(output, Match, made_with, resume=resume) as ledger:
         keys = [fingerprint(content) for content in contents]
         todo = {key: content for key, content in zip(keys, contents, strict=True) if key not in ledger.done}
-        found = matcher.match(todo.values())
+        found = matcher.match(todo.values(), folder=folder)
         for key, record in zip(todo, progress(found, "matching", len(todo)), strict=True):
             ledger.add(key, record)
         matches = [ledger.done[key] for key in keys]
@@ -108,6 +115,50 @@ def match(
     text = f"{len(matches)} contents matched, {empty} of them found nothing: {output}"
     emit({**result, "failed": failed}, as_json=as_json, text=text)
     _leave(failed)
+
+
+def _writer(model: str) -> Any:
+    """What writes intents, if a model is named."""
+    if model == "none":
+        return None
+    from llmrec.llm import load_generator
+    from llmrec.summarize import IntentWriter
+
+    return IntentWriter(load_generator(model)).intents
+
+
+def _pass_on(matcher: Matcher, watch: _WatchOnDemand) -> None:
+    """Match what comes from a pipe one by one, each as soon as it is there: the stream may have no end."""
+    from llmrec.match.watching import arriving
+    from llmrec.records import Content, Match
+    from llmrec.storage import read_records, write_records
+
+    failed: list[str] = []
+
+    def fail(error: InputError) -> None:
+        failed.append(error.message)
+        print(visible(f"failed, matched by its own words: {error}"), file=sys.stderr)
+
+    records = read_records("-", Content)
+    contents = arriving(records, watch, folder=Path.cwd(), source="standard input", on_failure=fail)
+    write_records("-", matcher.match(contents, batch_size=1), Match)
+    _leave(failed)
+
+
+class _WatchOnDemand:
+    """Watches media with models that are loaded when the first comes."""
+
+    def __init__(self, speech: str, frames: Path | None, tower: ImageEncoder | None) -> None:
+        self._speech, self._frames, self._tower = speech, frames, tower
+        self._watcher: Watcher | None = None
+
+    def __call__(self, path: Path, *, id: str, kind: ContentKind) -> Content:
+        from llmrec.video import Watcher, WatchSettings
+
+        if self._watcher is None:
+            settings = WatchSettings(speech=self._speech)
+            self._watcher = Watcher(settings, frames_dir=self._frames, image_encoder=self._tower)
+        return self._watcher.watch(path, id=id, kind=kind)
 
 
 def _leave(failed: list[str]) -> None:

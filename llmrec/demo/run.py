@@ -170,7 +170,9 @@ def _watch(found: DemoData, out: Path, say: Callable[[str], None]) -> list[Conte
     )
     for content in stream:
         # like media, keyframes are named from the folder of the contents file
-        frames = tuple(msgspec.structs.replace(f, path=os.path.relpath(found.folder / f.path, out)) for f in content.keyframes)
+        frames = tuple(
+            msgspec.structs.replace(f, path=os.path.relpath(found.folder / f.path, out)) for f in content.keyframes
+        )
         contents.append(msgspec.structs.replace(content, keyframes=frames))
         if content.media:
             say(f"  {content.id}: {len(content.keyframes)} frames, {len(content.timed_text)} texts")

@@ -37,6 +37,9 @@ Run = list[tuple[Word, str, float]]
 # The field that a word is attributed to when several have it.
 FIELDS = ("title", "brand", "attributes", "category", "description")
 
+# The fields that tell a product from another.
+NAMING = ("title", "brand", "attributes")
+
 
 class Segment(msgspec.Struct, frozen=True):
     """A stretch of the content with one source and one time (seconds), and the words in it."""
@@ -125,6 +128,13 @@ def explain(
         shown.update(form for _, form, _ in run)
         sources.add(segment.source)
     return tuple(found)
+
+
+def matched(segment: Segment, fields: FieldForms, weights: Mapping[str, float]) -> float:
+    """How much of a stretch's words, each counted once, are those of a product's title, brand and attributes."""
+    known = frozenset().union(*(fields[name] for name in NAMING if name in fields))
+    forms = {form: weight for run in _runs(segment.words, known, weights) for _, form, weight in run}
+    return sum(forms.values())
 
 
 def _runs(heard: list[Word], known: frozenset[str], weights: Mapping[str, float]) -> list[Run]:

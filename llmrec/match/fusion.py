@@ -20,6 +20,7 @@ WEIGHTS: Mapping[str, float] = {
     "caption": 0.3,
     "chat": 0.1,
     "vision": 0.2,
+    "pictures": 0.5,
     "window": 0.5,
     # the starter model's intents lowered recall from .3 on; a better model may deserve more
     "intent": 0.1,

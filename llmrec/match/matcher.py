@@ -13,16 +13,18 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import msgspec
 
 from llmrec.errors import InputError
-from llmrec.match.evidence import LIMIT, explain, field_forms, segments_of, word_weights
+from llmrec.match.evidence import LIMIT, FieldForms, Segment, explain, field_forms, segments_of, word_weights
+from llmrec.match.frames import FrameSearch, pool, showing
 from llmrec.match.fusion import WEIGHTS, fuse_views
+from llmrec.match.shown import shown_times
 from llmrec.match.views import View, views_of
 from llmrec.match.watching import Watch, media_of, watched
-from llmrec.records import Content, Hit, Intent, Match, Product, Query, RankedProduct
+from llmrec.records import Content, Evidence, Hit, Intent, Keyframe, Match, Product, Query, RankedProduct
 
 #: Candidates among which the rarity of a word is judged.
 POOL = 50
@@ -36,16 +38,26 @@ class Catalogued(Protocol):
     def product(self, product_id: str) -> Product: ...
 
 
+class _Found(NamedTuple):
+    """What was found for a content: all its rankings made one, and what tells when a product is shown."""
+
+    hits: list[Hit]
+    frames: list[tuple[Keyframe, list[Hit]]]
+    parts: list[tuple[float, float, str]]
+
+
 class MatchSettings(msgspec.Struct, frozen=True):
     """How contents are matched.
 
-    ``depth`` products of each view are fused; ``weights`` are those of the groups of views (``llmrec.match.fusion``).
+    ``depth`` products of each view are fused; ``weights`` are those of the groups of views (``llmrec.match.fusion``);
+    ``evidence`` bounds the quotations of a product; ``vision`` says whether frames are compared with product pictures.
     """
 
     k: int = 10
     depth: int = 100
     weights: Mapping[str, float] = msgspec.field(default_factory=lambda: WEIGHTS)
     evidence: int = LIMIT
+    vision: bool = True
 
 
 class Matcher:
@@ -64,7 +76,7 @@ class Matcher:
         index: Catalogued,
         *,
         watch: Watch | None = None,
-        intents: Callable[[Iterable[Content]], Iterable[Intent]] | None = None,
+        intents: Callable[[Iterable[Content]], Iterable[Intent | Sequence[Intent]]] | None = None,
         settings: MatchSettings | None = None,
     ) -> None:
         self.index = index
@@ -73,6 +85,7 @@ class Matcher:
         self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._watch = watch
         self._intents = intents
+        self._frames = FrameSearch(index if settings is None or settings.vision else None)
 
     def match(self, contents: Iterable[Content], *, folder: str | Path = ".", batch_size: int = 32) -> Iterator[Match]:
         """Match contents, in order, a batch at a time.
@@ -87,7 +100,7 @@ class Matcher:
         """
         stream = iter(contents)
         while batch := list(itertools.islice(stream, batch_size)):
-            yield from self._match_batch([self._seen(content, folder) for content in batch])
+            yield from self._match_batch([self._seen(content, folder) for content in batch], folder)
 
     def _seen(self, content: Content, folder: str | Path) -> Content:
         if self._watch is not None:
@@ -97,26 +110,59 @@ class Matcher:
             raise InputError(f"content {content.id!r}: {path} has not been watched", next_step=step)
         return content
 
-    def _match_batch(self, contents: list[Content]) -> Iterator[Match]:
-        intents: Iterable[Intent | None] = self._intents(contents) if self._intents else [None] * len(contents)
-        views: list[list[View]] = [views_of(c, intent) for c, intent in zip(contents, intents, strict=True)]
+    def _match_batch(self, contents: list[Content], folder: str | Path) -> Iterator[Match]:
+        written = self._intents(contents) if self._intents else [() for _ in contents]
+        views: list[list[View]] = [views_of(c, _listed(own)) for c, own in zip(contents, written, strict=True)]
         depth = max(self.settings.depth, self.settings.k)
         hits = iter(self.index.search([view.query for group in views for view in group], depth))
         for content, group in zip(contents, views, strict=True):
-            fused = fuse_views([(view.group, next(hits)) for view in group], self.settings.weights)
-            yield self._explained(content, fused)
+            rankings = [(view, next(hits)) for view in group]
+            frames = self._frames.search(content, depth, folder)
+            looks = [("pictures", pool([seen for _, seen in frames]))]
+            fused = fuse_views([(view.group, own) for view, own in rankings] + looks, self.settings.weights)
+            parts = [
+                (view.start, view.end, own[0].product_id)
+                for view, own in rankings
+                if own and view.start is not None and view.end is not None
+            ]
+            yield self._explained(content, _Found(fused, frames, parts))
 
-    def _explained(self, content: Content, hits: list[Hit]) -> Match:
-        pool = {hit.product_id: self._fields(hit.product_id) for hit in hits[: max(POOL, self.settings.k)]}
+    def _explained(self, content: Content, found: _Found) -> Match:
+        pool = {hit.product_id: self._fields(hit.product_id) for hit in found.hits[: max(POOL, self.settings.k)]}
         weights = word_weights(pool.values())
         segments = segments_of(content)
+        best = found.hits[: self.settings.k]
+        seen = showing(found.frames)
+        times = [frame.time for frame, _ in found.frames]
+        own = {hit.product_id: pool[hit.product_id] for hit in best}
+        shown = shown_times(segments, own, weights, seen, times, found.parts)
         products = tuple(
             RankedProduct(
                 product_id=hit.product_id,
                 rank=rank,
                 score=hit.score,
-                evidence=explain(segments, pool[hit.product_id], weights, self.settings.evidence),
+                evidence=self._evidence(segments, own[hit.product_id], weights, seen.get(hit.product_id, [])),
+                shown=shown[hit.product_id],
             )
-            for rank, hit in enumerate(hits[: self.settings.k], start=1)
+            for rank, hit in enumerate(best, start=1)
         )
         return Match(content.id, products)
+
+    def _evidence(
+        self,
+        segments: Sequence[Segment],
+        fields: FieldForms,
+        weights: Mapping[str, float],
+        seen: Sequence[tuple[Keyframe, Hit]],
+    ) -> tuple[Evidence, ...]:
+        """Words, and the frame that looks most like the product."""
+        looks = tuple(
+            Evidence("vision", frame.time, frame.time, "", hit.retriever.removeprefix("vision:"), frame.path)
+            for frame, hit in seen[: min(1, self.settings.evidence)]
+        )
+        return explain(segments, fields, weights, self.settings.evidence - len(looks)) + looks
+
+
+def _listed(written: Intent | Sequence[Intent] | None) -> Sequence[Intent]:
+    """What an intent writer made of one content, as a list."""
+    return () if written is None else (written,) if isinstance(written, Intent) else written

@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from llmrec.index import Index
 
 
-def open_index(path: str | Path, *, encoder: str | None = None, device: str | None = None) -> Index:
-    """Open a built index, loading the encoder that its manifest names.
+def open_index(
+    path: str | Path, *, encoder: str | None = None, device: str | None = None, vision: bool = True
+) -> Index:
+    """Open a built index, loading the encoders that its manifest names.
 
     Args:
         path: The index folder.
         encoder: Another reference for the same encoder (a local copy, say); its digest must agree.
         device: Where the encoder runs (``"cuda"``); the library's choice if None.
+        vision: Whether the encoder of product pictures, if it has one, is loaded as well.
 
     Raises:
         ArtefactError: Not an index, damaged, or ``encoder`` is another one than it was built with.
@@ -32,4 +35,10 @@ def open_index(path: str | Path, *, encoder: str | None = None, device: str | No
         step = "Leave the encoder out, or build the index with one."
         raise InputError(f"{path}: holds no vectors, so no encoder is of use", next_step=step)
     reference = encoder or built_with
-    return Index.open(path, load_encoder(reference, device=device) if reference else None)
+    model = load_encoder(reference, device=device) if reference else None
+    tower = None
+    if vision and (pictured := Index.encoder_reference(path, "image_encoder")):
+        from llmrec.embed import load_image_encoder
+
+        tower = load_image_encoder(pictured, device=device)
+    return Index.open(path, model, image_encoder=tower)

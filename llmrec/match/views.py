@@ -1,8 +1,8 @@
 """A content as queries: what each of its sources says, and all of it together.
 
-A clip whose seller says "this is the Trail two" under a caption "ACME €89" gives the views ``whole`` (everything),
-``speech`` and ``screen``; a search query gives ``whole`` alone. Each view is searched by itself and the results are
-fused, so that a noisy source does not drown a clear one.
+A clip whose seller says "this is the Trail two" under a sign "ACME €89" gives the views ``whole`` (everything),
+``speech``, ``screen`` and ``title`` (with the hashtags); a search query gives ``whole`` alone. Each view is searched by
+itself and the results are fused, so that a noisy source does not drown a clear one.
 """
 
 from __future__ import annotations
@@ -22,39 +22,51 @@ LONG_WORDS = 120
 
 
 class View(msgspec.Struct, frozen=True):
-    """A query made of part of a content. Views of one ``group`` compete: the best of them counts."""
+    """A query made of part of a content. Views of one ``group`` compete: the best of them counts.
+
+    ``start`` and ``end`` (seconds) bound the part of the content that it is made of, where that is one stretch.
+    """
 
     group: str
     query: Query
+    start: float | None = None
+    end: float | None = None
 
 
-def views_of(content: Content, intent: Intent | None = None) -> list[View]:
+class Window(msgspec.Struct, frozen=True):
+    """What is said and shown between two times (seconds)."""
+
+    text: str
+    start: float
+    end: float
+
+
+def views_of(content: Content, intents: Sequence[Intent] = ()) -> list[View]:
     """Split a content into the queries that are searched for it.
 
     Args:
         content: With its timed text, if it has media.
-        intent: What a language model made of it; its sentence becomes a view of its own.
+        intents: What a language model made of it; the sentence of each becomes a view of its own.
 
     Returns:
         At least one view; an empty content gives one with an empty text.
     """
-    written = [content.title, content.caption, " ".join(tag.lstrip("#") for tag in content.hashtags)]
-    by_source: dict[str, list[TimedText]] = {}
+    tags = " ".join(tag.lstrip("#") for tag in content.hashtags)
+    by_source: dict[str, list[str]] = {"title": [content.title, tags], "caption": [content.caption]}
     for piece in content.timed_text:
-        by_source.setdefault(piece.source, []).append(piece)
-    spoken = {source: distinct(piece.text for piece in pieces) for source, pieces in by_source.items()}
+        by_source.setdefault(piece.source, []).append(piece.text)
+    said = {source: distinct(texts) for source, texts in by_source.items()}
 
-    whole = distinct([*written, *(" ".join(texts) for texts in spoken.values())])
+    timed = (" ".join(said[source]) for source in dict.fromkeys(piece.source for piece in content.timed_text))
+    whole = distinct([content.title, content.caption, tags, *timed])
     views = [View("whole", Query(text=" \n".join(whole), title=content.title))]
-    if spoken:
-        views += [View(source, Query(text=" ".join(texts))) for source, texts in sorted(spoken.items())]
-        views += [View("window", Query(text=text)) for text in windows(content.timed_text)]
-    if intent is not None and intent.query:
-        views.append(View("intent", Query(text=intent.query)))
-    return views
+    if content.timed_text:
+        views += [View(source, Query(text=" ".join(texts))) for source, texts in sorted(said.items()) if texts]
+        views += [View("window", Query(text=w.text), w.start, w.end) for w in windows(content.timed_text)]
+    return views + [View("intent", Query(text=i.query), i.start, i.end) for i in intents if i.query]
 
 
-def windows(pieces: Sequence[TimedText], size: int = WINDOW_WORDS, long: int = LONG_WORDS) -> list[str]:
+def windows(pieces: Sequence[TimedText], size: int = WINDOW_WORDS, long: int = LONG_WORDS) -> list[Window]:
     """Cut long timed text into overlapping windows by time; short timed text gives none.
 
     Args:
@@ -66,14 +78,16 @@ def windows(pieces: Sequence[TimedText], size: int = WINDOW_WORDS, long: int = L
     counts = [max(1, len(piece.text.split())) for piece in ordered]
     if sum(counts) <= long:
         return []
-    found: list[str] = []
+    found: list[Window] = []
     start = 0
     while start < len(ordered):
         end, words = start, 0
         while end < len(ordered) and words < size:
             words += counts[end]
             end += 1
-        found.append(" ".join(distinct(piece.text for piece in ordered[start:end])))
+        held = ordered[start:end]
+        text = " ".join(distinct(piece.text for piece in held))
+        found.append(Window(text, held[0].start, max(piece.end for piece in held)))
         if end == len(ordered):
             break
         half, words = start, 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +44,8 @@ def media_of(content: Content, folder: str | Path) -> Path | None:
 def watched(content: Content, watch: Watch, folder: str | Path = ".") -> Content:
     """The content with the timed text and keyframes of its media; what it says of itself stays.
 
+    Paths of keyframes start from ``folder``, as that of the media does.
+
     Raises:
         InputError: The media is missing or cannot be watched; names the content.
     """
@@ -60,8 +63,14 @@ def watched(content: Content, watch: Watch, folder: str | Path = ".") -> Content
         hashtags=content.hashtags or seen.hashtags,
         language=content.language or seen.language,
         timed_text=tuple(sorted((*content.timed_text, *seen.timed_text), key=lambda text: (text.start, text.end))),
-        keyframes=seen.keyframes,
+        keyframes=tuple(msgspec.structs.replace(f, path=_from(f.path, folder)) for f in seen.keyframes),
+        image_encoder=seen.image_encoder,
     )
+
+
+def _from(path: str, folder: str | Path) -> str:
+    """A path as it is found from ``folder``, where the content's media is."""
+    return path if not path or os.path.isabs(path) else Path(os.path.relpath(path, folder)).as_posix()
 
 
 def watch_contents(
@@ -111,6 +120,39 @@ def watch_contents(
             yield ledger.done[key]
         if not keep:
             ledger.finish()
+
+
+def arriving(
+    contents: Iterable[Content],
+    watch: Watch,
+    *,
+    folder: str | Path,
+    source: str,
+    on_failure: Callable[[InputError], None],
+) -> Iterator[Content]:
+    """Contents of a stream that may have no end, each given on at once, its media watched if it has not been.
+
+    Args:
+        contents: As they come.
+        watch: See ``Watch``.
+        folder: Where relative media paths start.
+        source: Where the contents come from, for messages.
+        on_failure: Told of media that cannot be watched; the content then goes on without its media.
+
+    Raises:
+        InputError: Two contents have one id.
+    """
+    met: set[str] = set()
+    for content in contents:
+        if content.id in met:
+            step = "Give every content an id of its own."
+            raise InputError(f"{source}: two contents have the id {content.id!r}", next_step=step)
+        met.add(content.id)
+        try:
+            yield watched(content, watch, folder)
+        except InputError as error:
+            on_failure(error)
+            yield msgspec.structs.replace(content, media="")
 
 
 def unique_ids(contents: Iterable[Content], source: str) -> list[Content]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmrec.errors import InputError
 from llmrec.match import Matcher, MatchSettings, fuse_views, views_of
-from llmrec.match.views import distinct, windows
+from llmrec.match.views import Window, distinct, windows
 from llmrec.match.watching import watch_contents, watched
 from llmrec.records import Content, ContentKind, Hit, Intent, Product, Query, TimedText
 from tests.fakes import FakeRetriever
@@ -46,25 +46,27 @@ def test_a_search_is_one_view() -> None:
 def test_a_video_has_a_view_for_each_source() -> None:
     said, shown = TimedText(0, 1, "a mug", "speech"), TimedText(0, 1, "€5", "screen")
     content = Content("c", "video", title="Look!", timed_text=(said, shown, said))
-    views = views_of(content, Intent("c", query="enamel mug"))
-    assert [v.group for v in views] == ["whole", "screen", "speech", "intent"]
+    intents = [Intent("c", query="enamel mug", start=0.0, end=1.0), Intent("c"), Intent("c", query="pot")]
+    views = views_of(content, intents)
+    assert [v.group for v in views] == ["whole", "screen", "speech", "title", "intent", "intent"]
     assert views[2].query == Query("a mug")
-    assert views[-1].query == Query("enamel mug")
+    assert views[3].query == Query("Look!")
+    assert (views[4].query, views[4].start, views[4].end) == (Query("enamel mug"), 0.0, 1.0)
 
 
 def test_long_speech_is_cut_into_overlapping_windows() -> None:
     pieces = [TimedText(float(i), i + 1.0, f"w{i} x{i}", "speech") for i in range(10)]
     assert windows(pieces, size=8, long=20) == []
     found = windows(pieces, size=8, long=19)
-    assert found[0] == "w0 x0 w1 x1 w2 x2 w3 x3"
-    assert found[1] == "w2 x2 w3 x3 w4 x4 w5 x5"
-    assert found[-1].endswith("w9 x9")
+    assert found[0] == Window("w0 x0 w1 x1 w2 x2 w3 x3", 0.0, 4.0)
+    assert found[1] == Window("w2 x2 w3 x3 w4 x4 w5 x5", 2.0, 6.0)
+    assert found[-1].text.endswith("w9 x9") and found[-1].end == 10.0
 
 
 @given(st.lists(st.integers(1, 30), max_size=30), st.integers(1, 40))
 def test_windows_cover_every_piece(lengths: list[int], size: int) -> None:
     pieces = [TimedText(float(i), i + 1.0, f"p{i} " + "w " * (n - 1), "chat") for i, n in enumerate(lengths)]
-    found = " ".join(windows(pieces, size=size, long=0)).split()
+    found = " ".join(window.text for window in windows(pieces, size=size, long=0)).split()
     assert {f"p{i}" for i in range(len(lengths))} <= set(found)
 
 
