@@ -51,6 +51,10 @@ def watch(
         Literal["video", "live", "post"] | None, typer.Option(help="Kind of the contents (default: by the file).")
     ] = None,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads of each model (0: by the machine).")] = 0,
+    isolate: Annotated[
+        bool, typer.Option("--isolate/--no-isolate", help="Child processes watch: what kills one costs one file.")
+    ] = True,
+    workers: Annotated[int, typer.Option(min=0, help="Files at a time (0: by cores and memory).")] = 0,
     resume: Annotated[bool, typer.Option(help="Leave out files that were watched before and have not changed.")] = True,
     live: Annotated[
         bool, typer.Option("--live", help="The arguments are streams: growing files, HLS, RTSP, RTMP, HTTP, '-'.")
@@ -79,10 +83,12 @@ def watch(
     """
     if as_json and output == "-":
         raise InputError("--json and '-o -' both write to standard output", next_step="Write the contents to a file.")
+    from llmrec.match.watchers import file_watcher, make
     from llmrec.records import Content
     from llmrec.storage import Ledger, write_records
-    from llmrec.video import Watched, Watcher, WatchSettings, media_files
+    from llmrec.video import Watched, WatchSettings, media_files
     from llmrec.video.batch import beside, settings_digest, watch_batch
+    from llmrec.video.child import worker_count
     from llmrec.video.live_settings import LiveSettings
     from llmrec.video.source import IMAGE_ENDINGS
 
@@ -94,34 +100,26 @@ def watch(
         raise InputError("no files are named", next_step="Give at least one video.")
     frames = frames or (None if output == "-" or live else Path(f"{output}.frames"))
     settings = WatchSettings(max_frames=max_frames, screen_text=ocr, speech=speech, language=language, threads=threads)
-    tower = None
-    if vision != "none":
-        from llmrec.embed import load_image_encoder
-
-        tower = load_image_encoder(vision)
-    watcher = Watcher(settings, frames_dir=frames, image_encoder=tower)
     if live:
         hop = hop if hop is not None else max(1.0, 0.75 * window)
         hosts = tuple(allow_host or ())
         rolling = LiveSettings(window=window, hop=hop, duration=duration, idle=idle, allow_hosts=hosts)
-        return _follow(media, watcher, rolling, output, as_json)
-    if any(path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS for path in paths):
-        watcher.prepare()
-
+        return _follow(media, make(settings, frames, vision), rolling, output, as_json)
+    count = (workers or worker_count(len(paths))) if isolate else 1
+    sounds = any(path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS for path in paths)
     tally = _Tally(len(paths))
-    if output == "-":
-        outcomes = watch_batch(watcher, paths, kind=kind)
-        write_records("-", (o.watched.content for o in tally.follow(outcomes) if o.watched), Content)
-    else:
-        made_with = settings_digest(settings, frames, tower.digest if tower else "")
-        kept = Ledger(output, Watched, made_with, resume=resume)
-        with kept as ledger:
-            outcomes = watch_batch(watcher, paths, kind=kind, ledger=ledger)
-            contents = [beside(o.watched.content, Path(output)) for o in tally.follow(outcomes) if o.watched]
-            if contents:
-                write_records(output, contents, Content)
-            else:
-                ledger.finish()
+    with file_watcher(settings, frames, vision, isolate=isolate, workers=count, speech=sounds) as (watcher, tower):
+        if output == "-":
+            outcomes = watch_batch(watcher, paths, kind=kind, workers=count)
+            write_records("-", (o.watched.content for o in tally.follow(outcomes) if o.watched), Content)
+        else:
+            with Ledger(output, Watched, settings_digest(settings, frames, tower), resume=resume) as ledger:
+                outcomes = watch_batch(watcher, paths, kind=kind, ledger=ledger, workers=count)
+                contents = [beside(o.watched.content, Path(output)) for o in tally.follow(outcomes) if o.watched]
+                if contents:
+                    write_records(output, contents, Content)
+                else:
+                    ledger.finish()
     tally.leave(output, frames, as_json)
 
 

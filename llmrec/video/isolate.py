@@ -84,15 +84,15 @@ class IsolatedWatcher:
         for child in children:
             self._end(child)
 
-    def prepare(self) -> None:
-        """Start a child and load what every file needs, as ``Watcher.prepare``.
+    def prepare(self, *, speech: bool = True) -> None:
+        """Start a child and load what every file needs; the speech model too, as ``Watcher.prepare``, if ``speech``.
 
         Raises:
             ModelError, MissingExtraError: As the child's ``Watcher`` raised.
         """
         child = self._take()
         try:
-            answer = self._ask(child, Job(), None)
+            answer = self._ask(child, Job(speech=speech), None)
             if not isinstance(answer, Ready):
                 raise _unstarted(self._end(child))
             self.image_encoder = answer.image_encoder
@@ -112,7 +112,7 @@ class IsolatedWatcher:
         try:
             limit = self.settings.wall_limit(1.0, 0)
             try:
-                answer = self._ask(child, Job(os.fsencode(path), id, kind), limit)
+                answer = self._ask(child, Job(os.fsencode(path), id=id, kind=kind), limit)
             except TooLong as error:
                 self._end(child)
                 step = "Cut or convert the file, or raise max_wall_seconds."

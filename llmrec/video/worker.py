@@ -2,7 +2,7 @@
 
 ::
 
-    {"path": "Y2xpcC5tcDQ=", "id": "clip", "kind": null}      in: the path as bytes, base64
+    {"path": "Y2xpcC5tcDQ=", "id": "clip"}                    in: the path as bytes, base64
     {"type": "Sized", "seconds": 12.5, "bytes": 812345}       out: how long it may take is judged by this
     {"type": "Done", "watched": {"content": …}}               out: or Failed, or Raised
 
@@ -47,9 +47,10 @@ class Setup(msgspec.Struct, frozen=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A file to watch, its path as bytes; or, without one, the order to load what every file needs."""
+    """A file to watch, its path as bytes; or, without one, the order to load what every file needs (and ``speech``)."""
 
     path: bytes = b""
+    speech: bool = True
     id: str | None = None
     kind: ContentKind | None = None
 
@@ -116,7 +117,8 @@ def serve(jobs: IO[bytes], answers: IO[bytes]) -> None:
                 make: Callable[..., Watcher] = getattr(importlib.import_module(module), name)
                 watcher = make(setup.settings, Path(setup.frames_dir) if setup.frames_dir else None, **setup.options)
             if not job.path:
-                watcher.prepare()
+                if job.speech:
+                    watcher.prepare()
                 tell(Ready(watcher.image_encoder.digest if watcher.image_encoder is not None else ""))
                 continue
             path = Path(os.fsdecode(job.path))
