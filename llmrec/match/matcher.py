@@ -110,16 +110,22 @@ class Matcher:
             raise InputError(f"content {content.id!r}: {path} has not been watched", next_step=step)
         return content
 
-    def _match_batch(self, contents: list[Content], folder: str | Path) -> Iterator[Match]:
+    def rankings(
+        self, contents: Sequence[Content], *, folder: str | Path = "."
+    ) -> list[tuple[list[tuple[View, list[Hit]]], list[tuple[Keyframe, list[Hit]]]]]:
+        """What each view and each frame of watched contents finds, before it is made one ranking."""
         written = self._intents(contents) if self._intents else [() for _ in contents]
         views: list[list[View]] = [views_of(c, _listed(own)) for c, own in zip(contents, written, strict=True)]
         depth = max(self.settings.depth, self.settings.k)
         hits = iter(self.index.search([view.query for group in views for view in group], depth))
-        for content, group in zip(contents, views, strict=True):
-            rankings = [(view, next(hits)) for view in group]
-            frames = self._frames.search(content, depth, folder)
-            looks = [("pictures", pool([seen for _, seen in frames]))]
-            fused = fuse_views([(view.group, own) for view, own in rankings] + looks, self.settings.weights)
+        found = [[(view, next(hits)) for view in group] for group in views]
+        looks = [self._frames.search(content, depth, folder) for content in contents]
+        return list(zip(found, looks, strict=True))
+
+    def _match_batch(self, contents: list[Content], folder: str | Path) -> Iterator[Match]:
+        for content, (rankings, frames) in zip(contents, self.rankings(contents, folder=folder), strict=True):
+            groups = [(view.group, own) for view, own in rankings]
+            fused = fuse_views([*groups, ("pictures", pool([seen for _, seen in frames]))], self.settings.weights)
             parts = [
                 (view.start, view.end, own[0].product_id)
                 for view, own in rankings
