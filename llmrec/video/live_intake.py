@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from llmrec.errors import InputError
 from llmrec.video.live_bytes import Broken, Over, Wait
 from llmrec.video.live_clock import Pace, StreamClock
-from llmrec.video.live_open import open_live
+from llmrec.video.live_open import WRITE, open_live
 from llmrec.video.live_senses import Senses
 from llmrec.video.live_settings import LiveSettings
 from llmrec.video.live_source import LiveSource
@@ -99,7 +99,8 @@ class Intake(Thread):
                 reason = str(broken)
                 if not self.connections:
                     step = "Check the address, and that the stream is on."
-                    raise InputError(f"{self.source.shown}: cannot be opened ({reason})", next_step=step) from broken
+                    where = "" if self.source.shown in reason else f"{self.source.shown}: "
+                    raise InputError(f"{where}cannot be opened ({reason})", next_step=step) from broken
             if time.monotonic() - self._heard >= self._live.idle:
                 self.ended = f"nothing came for {self._live.idle:g} s"
                 return
@@ -115,8 +116,8 @@ class Intake(Thread):
         hears = self._settings.speech != NO_SPEECH
         senses = Senses(container, self._settings, self._clock, self._rolling, hears=hears)
         if not senses.streams:
-            step = "Give a stream with pictures or sound (sound alone is not of use with --speech none)."
-            raise InputError(f"{self.source.shown}: has nothing to watch", next_step=step)
+            what = "no pictures, and sound is not listened to" if not hears else "neither pictures nor sound"
+            raise InputError(f"{self.source.shown}: has {what}", next_step=WRITE)
         faults = 0
         packets = container.demux(senses.streams)
         while not self._stop_asked.is_set():

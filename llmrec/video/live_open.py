@@ -29,6 +29,8 @@ PROBE = "2000000"
 #: Times that FFmpeg asks for a playlist anew without giving up: ``Reach`` decides when a stream is over.
 ALWAYS = str(1 << 30)
 
+WRITE = "Record as MPEG-TS, Matroska, FLV or fragmented MP4: a plain MP4 can only be read when it is finished."
+
 
 @contextmanager
 def open_live(source: LiveSource, settings: WatchSettings, live: LiveSettings, wait: Wait) -> Iterator[InputContainer]:
@@ -85,8 +87,7 @@ def _unopened(source: LiveSource, error: Exception, wait: Wait) -> Exception:
     reason = wait.over or getattr(error, "strerror", None) or type(error).__name__
     if source.kind == "ffmpeg":
         return Broken(reason)
-    step = "Give MPEG-TS, Matroska, FLV or fragmented MP4: a plain MP4 can only be read when it is finished."
-    return InputError(f"{source.shown}: cannot be opened as a stream ({reason})", next_step=step)
+    return InputError(f"{source.shown}: cannot be opened as a stream ({reason})", next_step=WRITE)
 
 
 def _growing(source: LiveSource, wait: Wait) -> GrowingFile:

@@ -89,7 +89,8 @@ def _remote(address: str) -> LiveSource:
         parts = urlsplit(address)
         host, _ = parts.hostname, parts.port  # the port is read to be checked
     except ValueError as error:
-        raise InputError(f"the address cannot be read ({error})", next_step="Check the address.") from error
+        step = "Write what is special in a user or a password as %2F, %3A, %40 and so on."
+        raise InputError(f"{public_address(address)}: the address cannot be read", next_step=step) from error
     scheme = parts.scheme.lower()
     if scheme not in ("http", "https", *PROTOCOLS):
         step = f"Give a file, '-', or an address of http, https, {', '.join(PROTOCOLS)}."

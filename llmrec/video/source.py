@@ -51,10 +51,18 @@ CONVERT = "Convert it first, for example: ffmpeg -i INPUT -c:v libx264 -c:a aac 
 
 
 def public_address(address: str) -> str:
-    """A URL without what may be secret: user, password, query and fragment."""
-    bare = re.sub(r"^([^/?#]*//)[^/?#]*@", r"\1", address)
-    path, mark, _ = bare.partition("?")
-    return f"{path.partition('#')[0]}{'?…' if mark else ''}"
+    """A URL without what may be secret: user, password, query and fragment.
+
+    A password may hold any sign, ``/`` and ``?`` too; where it is not clear, more is left out rather than less.
+    """
+    scheme, mark, rest = address.partition("//")
+    host = rest.partition("/")[0]
+    if "@" in host:
+        rest = rest[host.rindex("@") + 1 :]
+    elif "@" in rest and not re.fullmatch(r"[^:]*(:\d+)?|\[[^]]*\](:\d+)?", host):
+        rest = rest[rest.rindex("@") + 1 :]
+    path, query, _ = rest.partition("?")
+    return f"{scheme}{mark}{path.partition('#')[0]}{'?…' if query else ''}"
 
 
 def check_file(path: str | Path, settings: WatchSettings) -> Path:
