@@ -1,7 +1,6 @@
-"""The frames of a stream that are looked at: all keyframes of a long file, four a second of a short one.
+"""The frames of a stream that are looked at: four a second at most, measured so that they can be compared.
 
-Decoding only keyframes runs at about a hundred times real time on one core (720p h264), decoding all at about five;
-so all frames are decoded only where that is cheap or where keyframes are too sparse to choose from.
+Which frames are decoded at all is told in ``decoding``.
 """
 
 from __future__ import annotations
@@ -14,26 +13,22 @@ from numpy.typing import NDArray
 
 from llmrec.errors import InputError
 from llmrec.video.coverage import Coverage
+from llmrec.video.decoding import decoded
+from llmrec.video.pixels import Seen
 from llmrec.video.settings import WatchSettings
-from llmrec.video.source import length_of, start_of
 
 if TYPE_CHECKING:
     from av.container import InputContainer
-    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from PIL.Image import Image
 
 #: Frames a second that are looked at where all are decoded.
 SAMPLE_RATE = 4.0
-#: Up to this many pixels (frames × width × height) a stream is decoded whole: about a second on one core.
-CHEAP_PIXELS = 4e8
 #: Size of the miniature that frames are compared by, width and height.
 SMALL = (48, 27)
 #: Width of the grey picture whose sharpness is measured.
 SHARP_WIDTH = 320
-#: Frames kept for choosing are made at most this long in pixels, which bounds memory.
-KEPT_SIDE = 1920
 
 
 class Candidate(NamedTuple):
@@ -77,83 +72,27 @@ def candidates(
     Raises:
         InputError: The picture is larger than ``settings.max_pixels``.
     """
-    context = stream.codec_context
-    _check_size(context.width, context.height, settings)
-    only_keys = keyframes_suffice(stream, length_of(container), settings)
-    if only_keys:
-        context.skip_frame = "NONKEY"
-    context.thread_count = settings.thread_count()
-    context.thread_type = "AUTO"
-    origin, rate = start_of(container), float(stream.average_rate or 25)
+    _check_size(stream.codec_context.width, stream.codec_context.height, settings)
+    rate = float(stream.average_rate or 25)
     aspect = float(stream.sample_aspect_ratio or 1)
-    time, due = -1 / rate, -1.0
-    for frame in _decoded(container, stream, coverage):
+    last = -1.0
+    for time, frame in decoded(container, stream, settings, coverage):
         _check_size(frame.width, frame.height, settings)
-        time = max(0.0, frame.time - origin) if frame.time is not None else time + 1 / rate
         if time > settings.max_seconds:
             coverage.stopped = f"longer than {settings.max_seconds:g} s"
             return
         coverage.reached = max(coverage.reached, time + 1 / rate)
-        if only_keys or time >= due:
-            due = time + 1 / SAMPLE_RATE - 0.5 / rate
+        if last < 0 or time >= last + 1 / SAMPLE_RATE - 0.5 / rate:
+            last = time
             yield frame_candidate(time, frame, aspect)
-
-
-def keyframes_suffice(stream: VideoStream, seconds: float, settings: WatchSettings) -> bool:
-    """Whether there are at least twice as many keyframes as the budget, and decoding all frames would be dear."""
-    context = stream.codec_context
-    pixels = seconds * float(stream.average_rate or 25) * context.width * context.height
-    if 0 < pixels <= CHEAP_PIXELS:
-        return False
-    entries = stream.index_entries
-    keys = sum(entries[i].is_keyframe for i in range(len(entries)))
-    return keys >= 2 * settings.budget(seconds)
-
-
-def _decoded(container: InputContainer, stream: VideoStream, coverage: Coverage) -> Iterator[VideoFrame]:
-    import av
-
-    packets: Iterator[Packet] = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.FFmpegError as error:
-            coverage.stopped = error.strerror or str(error)
-            return
-        except IndexError:  # PyAV meets a stream that the start of the file did not announce
-            coverage.stopped = "its streams change on the way"
-            return
-        coverage.packets += packet.size > 0
-        if packet.pts is not None and packet.size and not packet.is_corrupt:
-            end = float((packet.pts + (packet.duration or 0)) * packet.time_base) - start_of(container)
-            coverage.reached = max(coverage.reached, end)
-        try:
-            frames = packet.decode()
-        except (av.error.FFmpegError, ValueError):
-            coverage.bad += 1
-            continue
-        for frame in frames:
-            coverage.bad += bool(frame.is_corrupt)
-            coverage.decoded += 1
-            yield frame
 
 
 def frame_candidate(time: float, frame: VideoFrame, aspect: float) -> Candidate:
     """A decoded frame at ``time`` seconds, measured; ``aspect`` is the width of a pixel over its height."""
-    small = frame.reformat(width=SMALL[0], height=SMALL[1], format="rgb24", interpolation="AREA")
+    seen = Seen(frame)
     height = min(4 * SHARP_WIDTH, max(4, round(frame.height * SHARP_WIDTH / frame.width)))
-    grey = frame.reformat(width=SHARP_WIDTH, height=height, format="gray")
-    rotation, longest = frame.rotation, max(frame.width, frame.height)
-    if longest > KEPT_SIDE:
-        width, height = (max(2, side * KEPT_SIDE // longest) for side in (frame.width, frame.height))
-        frame = frame.reformat(width=width, height=height)
-    return Candidate(time, _pixels(small), laplacian_variance(_pixels(grey)), frame, rotation, aspect)
-
-
-def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:
-    return np.asarray(frame.to_ndarray(), np.uint8)
+    sharpness = laplacian_variance(seen.grey(SHARP_WIDTH, height))
+    return Candidate(time, seen.miniature(*SMALL), sharpness, seen, frame.rotation, aspect)
 
 
 def laplacian_variance(grey: NDArray[np.uint8]) -> float:

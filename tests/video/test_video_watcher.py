@@ -127,11 +127,11 @@ def test_odd_sizes_and_variable_frame_rate(tmp_path: Path) -> None:
 
 
 def test_only_keyframes_are_decoded_of_a_long_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import llmrec.video.frames as frames
+    import llmrec.video.decoding as decoding
 
     scenes = [(1, picture(seed=seed)) for seed in range(1, 13)]
     clip = write_clip(tmp_path / "long.mp4", scenes, gap=10)
-    monkeypatch.setattr(frames, "CHEAP_PIXELS", 1)
+    monkeypatch.setattr(decoding, "CHEAP_PIXELS", 1)
     content = Watcher(WatchSettings(speech="none", screen_text=False, max_frames=6), frames_dir=tmp_path).watch(clip)
     assert len(content.keyframes) == 6
     assert all(frame.time == int(frame.time) for frame in content.keyframes)  # a keyframe a second

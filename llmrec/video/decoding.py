@@ -1,0 +1,177 @@
+"""The frames of a stream that are decoded: all of a short clip, those that ``packets.Plan`` names of a longer one.
+
+An hour of 720p with a keyframe every ten seconds is read at seventy times real time and more on one core; decoding all
+of it runs at five to twenty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+from llmrec.video.alone import DECODERS, decode_alone
+from llmrec.video.coverage import Coverage
+from llmrec.video.demuxing import demuxed
+from llmrec.video.packets import How, Parcel, Plan
+from llmrec.video.settings import WatchSettings
+from llmrec.video.source import length_of, start_of
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.codeccontext import VideoCodecContext
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+#: Up to this many pixels (frames × width × height) a stream is decoded whole: one to five seconds on one core.
+CHEAP_PIXELS = 1e9
+#: From this many frames a second those that no other refers to are passed over even so.
+MANY = 20.0
+#: FFmpeg's names. A frame inside coded by itself (at a cut soon after another) costs no more than a keyframe.
+SKIP: dict[How, Literal["DEFAULT", "NONREF", "NONINTRA"]] = {
+    How.WHOLE: "DEFAULT",
+    How.REFERENCES: "NONREF",
+    How.SKIP: "NONINTRA",
+    How.END: "DEFAULT",
+}
+#: Decoders that can pass over a packet and keep count of it; others are not given what is passed over.
+PASSING = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9"))
+#: FFmpeg's numbers of P, B and S frames.
+REFERRING = (2, 3, 4)
+#: A clock that goes back by more than this many seconds was set anew, as where recordings were joined.
+BACK = 2.0
+
+
+def decoded(
+    container: InputContainer, stream: VideoStream, settings: WatchSettings, coverage: Coverage
+) -> Iterator[tuple[float, VideoFrame]]:
+    """Decode a stream front to back as far as it is worth; damaged packets are counted and passed over.
+
+    Args:
+        container: Freshly opened.
+        stream: One of its video streams.
+        settings: Limits.
+        coverage: Filled on the way.
+
+    Yields:
+        Seconds from the start of the content, and the frame; in the order of the decoder.
+
+    Raises:
+        InputError: A limit is passed.
+    """
+    context = stream.codec_context
+    context.thread_count = settings.thread_count()
+    context.thread_type = "AUTO"
+    rate = float(stream.average_rate or stream.guessed_rate or 25)
+    origin = start_of(container)
+    length, plan = length_of(container), None
+    if not decodes_whole(stream, length, settings):
+        plan = Plan(context.width * context.height, alone=context.codec.name in DECODERS)
+    if plan is None and rate >= MANY:
+        context.skip_frame = SKIP[How.REFERENCES]
+    passing = context.codec.name in PASSING
+    clock, base = Clock(1 / rate, length), stream.time_base or Fraction(1, 1000)
+
+    def timed(frame: VideoFrame) -> tuple[float, VideoFrame]:
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        return clock.read(None if stamp is None else float(stamp * (frame.time_base or base)) - origin), frame
+
+    key: Packet | None = None
+    apart: list[VideoFrame] = []  # decoded alone, to be given in their place
+    for parcel, how in _planned(demuxed(container, stream, settings, coverage), plan, origin, Clock(1 / rate, length)):
+        if parcel.key:
+            key = parcel.packet
+        if how is How.ALONE:
+            frame = decode_alone(context, key, parcel.packet) if key is not None else None
+            apart += [frame] if frame is not None else []
+            how = How.SKIP
+        if how is How.SKIP and not passing:
+            continue
+        if plan is not None:
+            context.skip_frame = SKIP[how]
+        for frame in _decode(context, parcel, how, coverage):
+            while apart and frame.pts is not None and (apart[0].pts or 0) < frame.pts:
+                yield timed(apart.pop(0))
+            if plan is not None:
+                plan.came(1)
+                if key is not None and frame.pts == key.pts and _refers(frame):
+                    plan.distrust()
+            yield timed(frame)
+        if how is How.END:
+            yield from map(timed, apart)
+            apart = []
+
+
+def decodes_whole(stream: VideoStream, seconds: float, settings: WatchSettings) -> bool:
+    """Whether a stream of this length is short or small enough to decode all of it, or is to be."""
+    context = stream.codec_context
+    pixels = seconds * float(stream.average_rate or 25) * context.width * context.height
+    return settings.all_frames or 0 < pixels <= CHEAP_PIXELS
+
+
+def _planned(packets: Iterator[Packet], plan: Plan | None, origin: float, clock: Clock) -> Iterator[tuple[Parcel, How]]:
+    """Packets as the plan has them; the last is empty."""
+    for packet in packets:
+        if not packet.size:
+            continue
+        stamp = packet.pts if packet.pts is not None else packet.dts
+        time = clock.read(None if stamp is None else float(stamp * packet.time_base) - origin)
+        parcel = Parcel(time, packet.size, packet.is_keyframe, packet)
+        if plan is None:
+            yield parcel, How.WHOLE
+        else:
+            yield from plan.add(parcel)
+    if plan is not None:
+        yield from plan.finish()
+    else:
+        yield Parcel(0.0, 0, False), How.END
+
+
+def _decode(context: VideoCodecContext, parcel: Parcel, how: How, coverage: Coverage) -> Iterator[VideoFrame]:
+    import av
+
+    wanted = how in (How.WHOLE, How.REFERENCES)
+    coverage.tried += wanted
+    try:
+        frames = context.decode(parcel.packet)
+    except (av.error.FFmpegError, ValueError):
+        frames = []
+        coverage.bad += wanted
+    if how is How.END:
+        context.flush_buffers()
+    for frame in frames:
+        coverage.decoded += 1
+        coverage.bad += bool(frame.is_corrupt)
+        yield frame
+
+
+def _refers(frame: VideoFrame) -> bool:
+    """Whether a frame is drawn from others."""
+    return not frame.key_frame and int(frame.pict_type) in REFERRING
+
+
+class Clock:
+    """Times that never fall far back: where a recording's clock was set anew, it goes on from where it was.
+
+    Args:
+        step: Usual seconds between two readings.
+        length: Declared seconds of the content, 0 if unknown; a time far beyond is not believed.
+    """
+
+    def __init__(self, step: float, length: float = 0.0) -> None:
+        self.step, self.length = step, length
+        self._last = -step
+        self._shift = 0.0
+
+    def read(self, time: float | None) -> float:
+        """Seconds from the start for a time stamp; without a good one, one step after the last reading."""
+        if time is None or (self.length and time > 1.1 * self.length + 10):
+            self._last += self.step
+            return self._last
+        time += self._shift
+        if time < self._last - BACK:
+            self._shift += self._last + self.step - time
+            time = self._last + self.step
+        self._last = max(self._last, time)
+        return max(0.0, time)
