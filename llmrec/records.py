@@ -222,11 +222,12 @@ class Match(msgspec.Struct, frozen=True):
     no_match: NoMatch = NoMatch()
 
 
-class Message(msgspec.Struct, frozen=True):
-    """One turn of a conversation with a language model."""
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One turn of a conversation with a language model; ``images`` are JPEG or PNG files that stand before the text."""
 
     role: Literal["system", "user", "assistant"]
     content: str
+    images: tuple[bytes, ...] = ()
 
 
 #: What a language model is asked: its turns, oldest first.

@@ -82,6 +82,24 @@ class ImageEncoder(Protocol):
 
 
 @runtime_checkable
+class Captioner(Protocol):
+    """A vision-language model that says what pictures show."""
+
+    #: The model reference.
+    reference: str
+    #: Changes with all that the captions depend on beside the pictures.
+    digest: str
+
+    def caption(self, images: Sequence[Image]) -> list[str]:
+        """One line for each RGB picture, in input order; empty where it shows no product.
+
+        Raises:
+            GenerationError: The model or its server failed after retries.
+        """
+        ...
+
+
+@runtime_checkable
 class Retriever(Protocol):
     """Anything that finds products for queries."""
 

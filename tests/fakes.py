@@ -63,6 +63,16 @@ class FakeImageEncoder:
         return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
+class FakeCaptioner:
+    """Names the strongest colour of a picture."""
+
+    reference, digest = "fake:captions", "fake-captions"
+
+    def caption(self, images: Sequence[Image]) -> list[str]:
+        names = ("red", "green", "blue")
+        return [f"a {names[int(np.asarray(i.convert('RGB')).mean(axis=(0, 1)).argmax())]} thing" for i in images]
+
+
 class FakeRetriever:
     """Scores products by the number of shared words."""
 

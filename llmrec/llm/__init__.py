@@ -8,6 +8,7 @@
     model.generate([(Message("user", "Name one fruit."),)], GenerationSettings(max_new_tokens=8))
 """
 
+from llmrec.llm.captions import load_captioner
 from llmrec.llm.load import load_generator
 
-__all__ = ["load_generator"]
+__all__ = ["load_captioner", "load_generator"]

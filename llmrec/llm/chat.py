@@ -39,6 +39,9 @@ class ChatEncoder:
         """
         if not conversation:
             raise InputError("a conversation without messages", next_step="Give at least one user message.")
+        if any(m.images for m in conversation):
+            step = "Ask a vision-language model behind a server (openai:MODEL@URL), or load_captioner."
+            raise InputError("pictures for a model that reads text alone", next_step=step)
         messages = [Message(m.role, self.neutral(m.content)) for m in conversation]
         whole = self._ids(messages)
         if len(whole) <= limit:

@@ -15,6 +15,7 @@ import os
 import random
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from llmrec.errors import GenerationError, InputError
 from llmrec.llm.usage import Usage
-from llmrec.records import Completion, Conversation, GenerationSettings
+from llmrec.records import Completion, Conversation, GenerationSettings, Message
 
 if TYPE_CHECKING:
     import httpx
@@ -119,7 +120,7 @@ class OpenAIGenerator:
         turns = conversation[:-1] if conversation and conversation[-1].role == "assistant" else conversation
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [{"role": m.role, "content": m.content} for m in turns],
+            "messages": [{"role": m.role, "content": _parts(m)} for m in turns],
             "max_tokens": settings.max_new_tokens,
             "temperature": settings.temperature,
             "top_p": settings.top_p,
@@ -197,6 +198,18 @@ def _run(coroutine: Coroutine[Any, Any, Result]) -> Result:
             with suppress(RuntimeError):  # it is over
                 running[0].call_soon_threadsafe(running[1].cancel)
         thread.join(5.0)
+
+
+def _parts(message: Message) -> str | list[dict[str, Any]]:
+    """The content of a message as servers take it: a text, or pictures as data addresses and then the text."""
+    if not message.images:
+        return message.content
+    kinds = ["image/png" if image.startswith(b"\x89PNG") else "image/jpeg" for image in message.images]
+    addresses = [
+        f"data:{kind};base64,{b64encode(image).decode()}" for kind, image in zip(kinds, message.images, strict=True)
+    ]
+    pictures = [{"type": "image_url", "image_url": {"url": address}} for address in addresses]
+    return [*pictures, {"type": "text", "text": message.content}]
 
 
 def _retry_after(answer: httpx.Response) -> float:

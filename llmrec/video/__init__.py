@@ -12,6 +12,7 @@
 """
 
 from llmrec.video.batch import media_files, watch_batch
+from llmrec.video.captioning import caption_keyframes, captioned
 from llmrec.video.isolate import IsolatedWatcher
 from llmrec.video.settings import WatchSettings
 from llmrec.video.watcher import Watched, Watcher, WatchFailure, watch
@@ -22,6 +23,8 @@ __all__ = [
     "WatchSettings",
     "Watched",
     "Watcher",
+    "caption_keyframes",
+    "captioned",
     "media_files",
     "watch",
     "watch_batch",

@@ -1,10 +1,19 @@
-"""A tiny chat model: random weights, a byte tokenizer, a chat template; saved to disk like any other."""
+"""A tiny chat model: random weights, a byte tokenizer, a chat template; saved to disk like any other.
+
+And a server in a process of its own that fails as scripted.
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+SERVER = Path(__file__).with_name("scripted_server.py")
 
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
@@ -56,3 +65,32 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         make_tokenizer().save_pretrained(folder)
         folders[kind] = folder
     return folders
+
+
+class Running:
+    def __init__(self, port: int, log: Path) -> None:
+        self.url, self._log = f"http://127.0.0.1:{port}/v1", log
+
+    @property
+    def requests(self) -> list[dict]:
+        return [json.loads(line) for line in self._log.read_text().splitlines()]
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator:
+    processes = []
+
+    def start(*script) -> Running:
+        (tmp_path / "script.json").write_text(json.dumps(script))
+        log = tmp_path / "log.jsonl"
+        log.touch()
+        command = [sys.executable, str(SERVER), str(tmp_path / "script.json"), str(log)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        assert process.stdout is not None
+        return Running(int(process.stdout.readline()), log)
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait()

@@ -52,6 +52,8 @@ class Handler(BaseHTTPRequestHandler):
         status = extra["status"] if isinstance(extra["status"], int) else 200
         time.sleep(extra.get("wait", 0.05))
         last = next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user")
+        if isinstance(last, list):  # pictures and a text
+            last = " ".join(part["text"] for part in last if part["type"] == "text")
         said = last.split("say:", 1)[1] if "say:" in last else f"echo: {last}"
         usage = {"prompt_tokens": len(last.split()), "completion_tokens": len(said.split())}
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,44 +14,14 @@ from llmrec.llm.server import OpenAIGenerator
 from llmrec.records import Completion, GenerationSettings, Message
 from llmrec.seams import Generator
 
-SERVER = Path(__file__).with_name("scripted_server.py")
 SETTINGS = GenerationSettings(max_new_tokens=16, temperature=0.5, seed=3, stop=("\n\n",))
-
-
-class Running:
-    def __init__(self, port: int, log: Path) -> None:
-        self.url, self._log = f"http://127.0.0.1:{port}/v1", log
-
-    @property
-    def requests(self) -> list[dict]:
-        return [json.loads(line) for line in self._log.read_text().splitlines()]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Iterator:
-    processes = []
-
-    def start(*script) -> Running:
-        (tmp_path / "script.json").write_text(json.dumps(script))
-        log = tmp_path / "log.jsonl"
-        log.touch()
-        command = [sys.executable, str(SERVER), str(tmp_path / "script.json"), str(log)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        processes.append(process)
-        assert process.stdout is not None
-        return Running(int(process.stdout.readline()), log)
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.wait()
 
 
 def ask(*texts: str) -> list[tuple[Message, ...]]:
     return [(Message("system", "be brief"), Message("user", text)) for text in texts]
 
 
-def client(server: Running, **options) -> OpenAIGenerator:
+def client(server, **options) -> OpenAIGenerator:
     return OpenAIGenerator("m", server.url, **{"backoff": 0.01, "timeout": 10.0, **options})
 
 
