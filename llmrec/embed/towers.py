@@ -1,7 +1,6 @@
-"""Convolutional and transformer backbones: one vector a picture, and class probabilities where there is a classifier.
+"""Convolutional networks as image towers: the mean of the last map, and class probabilities where there are classes.
 
-A convolutional tower pools its last map, the picture and its mirror image together; a vision transformer gives the
-vector of its own pooling token, or the mean of its patches where it has none.
+The mean is taken over the picture and its mirror image: a product is the same seen from its other side.
 """
 
 from __future__ import annotations
@@ -17,56 +16,88 @@ from llmrec.embed.pixels import Pixels
 from llmrec.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from llmrec.embed.pictures import Prepared
+
 #: Model types whose last map has the picture's own shape, so that any shape of picture fits.
-CONVOLUTIONAL = frozenset({"inverted_residual", "resnet", "regnet", "convnext", "convnextv2", "mobilenet_v2"})
+CONVOLUTIONAL = frozenset({"inverted_residual", "resnet", "regnet", "convnext", "convnextv2"})
+
+#: Pictures that a CPU takes at once: more do not fit its cache, and each then costs twice the time (measured).
+CPU_BATCH = 4
 
 
 class ConvolutionalTower:
     """A convolutional network; ``labels`` are its classes, empty where the folder holds no classifier."""
 
     def __init__(self, folder: Path, config: dict[str, Any], *, device: str | None) -> None:
+        import torch
+
         self._device = choose_device(device)
-        self._pixels = Pixels.of(folder)
+        self.pixels = Pixels.of(folder)
         if config["model_type"] == "inverted_residual":
             from llmrec.embed.inverted import load_inverted
 
-            self._net = load_inverted(folder, config)
-            self._classifier = self._net.classifier
+            model = load_inverted(folder, config)
+            self._classifier = model.classifier
+            self._maps = model
         else:
-            model = load_backbone(folder)
+            model = load_backbone(folder, config)
             self._classifier = getattr(model, "classifier", None)
             base = getattr(model, model.base_model_prefix, model)
-            self._net = lambda pixels: base(pixels).last_hidden_state
-            model.to(self._device)
-        if hasattr(self._net, "to"):
-            self._net.to(self._device)
-        self.labels = _labels(config) if self._classifier is not None else []
-        self.dimension = self._width()
+            self._maps = lambda pixels: base(pixels).last_hidden_state
+        model.to(self._device, memory_format=torch.channels_last)
+        with torch.inference_mode():
+            self.dimension = int(self._maps(torch.zeros(1, 3, 64, 64, device=self._device)).shape[1])
+            known = self._classifier is not None and self._scores(torch.zeros(1, self.dimension)).shape[1]
+        self.labels = labels_of(config)
+        if len(self.labels) != known:
+            self.labels = []
 
-    def prepare(self, image: Image) -> NDArray[np.float32]:
+    def prepare(self, image: Image) -> Prepared:
         """Pixels float32 ``[3, height, width]``."""
-        return self._pixels.prepare(image)
+        return {"pixel_values": self.pixels.prepare(image)}
 
-    def embed(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def embed(self, batch: Prepared) -> NDArray[np.float32]:
         """Mean of the last map over the picture and its mirror image, float32 ``[n, dimension]``."""
+        return self._pooled(batch).mean(dim=0).cpu().numpy()
+
+    def classify(self, batch: Prepared) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Vectors as of ``embed``, and the mean of the probabilities, float32 ``[n, labels]``."""
         import torch
 
+        pooled = self._pooled(batch)
         with torch.inference_mode():
-            pixels = torch.from_numpy(batch).to(self._device)
-            both = self._net(torch.cat([pixels, pixels.flip(3)])).float().mean(dim=(2, 3))
-            return both.unflatten(0, (2, -1)).mean(dim=0).cpu().numpy()
+            scores = self._scores(pooled.flatten(0, 1)).softmax(dim=1).unflatten(0, (2, -1))
+        return pooled.mean(dim=0).cpu().numpy(), scores.mean(dim=0).cpu().numpy()
 
-    def _width(self) -> int:
+    def _pooled(self, batch: Prepared) -> torch.Tensor:
+        """Means of the maps of the pictures and of their mirror images, ``[2, n, dimension]``."""
         import torch
 
+        pixels = torch.from_numpy(batch["pixel_values"]).to(self._device, memory_format=torch.channels_last)
+        size = CPU_BATCH if self._device.type == "cpu" else len(pixels)
         with torch.inference_mode():
-            return int(self._net(torch.zeros(1, 3, 64, 64, device=self._device)).shape[1])
+            sides = [
+                torch.cat([self._maps(some).float().mean(dim=(2, 3)) for some in view.split(size)])
+                for view in (pixels, pixels.flip(3))
+            ]
+            return torch.stack(sides)
+
+    def _scores(self, pooled: torch.Tensor) -> torch.Tensor:
+        """Logits of pooled vectors ``[n, dimension]``."""
+        assert self._classifier is not None
+        pooled = pooled.to(self._device)
+        from torch import nn
+
+        # transformers' ResNet flattens a map in front of its linear layer
+        flattens = isinstance(self._classifier, nn.Sequential)
+        return self._classifier(pooled[:, :, None, None] if flattens else pooled)
 
 
-def load_backbone(folder: Path) -> Any:
+def load_backbone(folder: Path, config: dict[str, Any]) -> Any:
     """A transformers vision model with the classifier that its folder holds, for inference.
 
     Raises:
@@ -74,7 +105,6 @@ def load_backbone(folder: Path) -> Any:
     """
     from transformers import AutoModel, AutoModelForImageClassification
 
-    config = read_config(folder)
     classes = any(name.endswith("ForImageClassification") for name in config.get("architectures") or [])
     try:
         with quiet():
@@ -102,6 +132,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _labels(config: dict[str, Any]) -> list[str]:
-    names = config.get("id2label") or {}
-    return [str(names[str(number)]) for number in range(len(names))]
+def labels_of(config: dict[str, Any]) -> list[str]:
+    """Class names of a config by their number; the first of several names of one class."""
+    names = config.get("id2label")
+    if not isinstance(names, dict) or any(str(number) not in names for number in range(len(names))):
+        return []
+    return [str(names[str(number)]).split(",")[0].replace("_", " ").strip() for number in range(len(names))]

@@ -98,7 +98,10 @@ def _kind(folder: Path, config: dict[str, Any], names: Sequence[str], shown: str
     for ending, kind in _ENDINGS:
         if architecture.endswith(ending):
             return "vision-language" if kind == "seq2seq-lm" and "vision_config" in config else kind
-    return "image-text" if "vision_config" in config and "text_config" in config else "text-encoder"
+    if "vision_config" in config and "text_config" in config:
+        return "image-text"
+    # a bare backbone such as DINOv2
+    return "image" if "preprocessor_config.json" in names and "tokenizer.json" not in names else "text-encoder"
 
 
 _ENDINGS = (
