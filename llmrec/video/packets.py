@@ -95,7 +95,7 @@ class Plan:
         self._key: Parcel | None = None
         self._key_done = self._following = False
         self._fed = self._came = 0
-        self._whole = False
+        self._whole, self._keys = False, 0
 
     def add(self, parcel: Parcel) -> Iterator[tuple[Parcel, How]]:
         """Take the next packet; give those that are due, in the order of the stream."""
@@ -139,8 +139,9 @@ class Plan:
         self._whole = True
 
     def _open(self, parcel: Parcel) -> tuple[Parcel, How]:
-        if self._fed >= TRIES and not self._came:
+        if self._keys >= TRIES and not self._came:
             self.distrust()
+        self._keys += 1
         self._key_done, self._looked = True, self._later(parcel.time)
         self._fed += 1
         return parcel, How.WHOLE

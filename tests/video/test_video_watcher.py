@@ -99,7 +99,7 @@ def test_a_turned_clip_is_seen_upright(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "a.mp4", [(1, lying)], rotation=90)
     seen = watcher(tmp_path / "frames")
     content = seen.watch(clip)
-    assert seen._screen.seen == [(320, 240)]
+    assert seen.screen_reader.seen == [(320, 240)]
     from PIL import Image
 
     stored = np.asarray(Image.open(content.keyframes[0].path))
@@ -121,7 +121,7 @@ def test_odd_sizes_and_variable_frame_rate(tmp_path: Path) -> None:
     clip = write_clip(tmp_path / "odd.mkv", [(1, picture(ground="red", seed=1, size=(321, 61)))], codec="ffv1")
     seen = watcher()
     seen.watch(clip)
-    assert seen._screen.seen == [(321, 61)]
+    assert seen.screen_reader.seen == [(321, 61)]
     uneven = watcher().watch(write_clip(tmp_path / "uneven.mkv", SCENES, times=[0, 50, 700, 3000, 3040, 9000]))
     assert [(t.text, t.start, t.end) for t in uneven.timed_text] == [("REDDISH", 0.0, 3.0), ("BLUEISH", 3.0, 9.0)]
 
@@ -188,7 +188,7 @@ def test_photos_and_folders_of_frames(tmp_path: Path) -> None:
     picture(ground="red", seed=3).save(photo, exif=turned)
     seen = watcher(tmp_path / "frames")
     content = seen.watch(photo)
-    assert (content.kind, len(content.keyframes), seen._screen.seen) == ("post", 1, [(240, 320)])
+    assert (content.kind, len(content.keyframes), seen.screen_reader.seen) == ("post", 1, [(240, 320)])
     assert content.timed_text == (TimedText(0.0, 0.0, "REDDISH", "screen", 0.9),)
 
     folder = tmp_path / "shelf"
