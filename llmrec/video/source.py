@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from llmrec.errors import InputError
 from llmrec.video.ends import cut_reason
+from llmrec.video.languages import same_language
 from llmrec.video.settings import WatchSettings, need_video_extra
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def public_address(address: str) -> str:
 
     A password may hold any sign, ``/`` and ``?`` too; where it is not clear, more is left out rather than less.
     """
-    scheme, mark, rest = address.partition("//")
+    scheme, slashes, rest = re.match(r"([^/:]*:)?(/{0,2})(.*)", address, re.S).groups(default="")  # type: ignore[union-attr]
+    mark = "//" if scheme and slashes else slashes  # pathlib makes one slash of two
     host = rest.partition("/")[0]
     if "@" in host:
         rest = rest[host.rindex("@") + 1 :]
@@ -206,8 +208,11 @@ def video_stream(container: InputContainer) -> VideoStream | None:
     )
 
 
-def audio_stream(container: InputContainer) -> AudioStream | None:
-    """The main sound track."""
+def audio_stream(container: InputContainer, language: str = "") -> AudioStream | None:
+    """The main sound track; the first one in ``language`` (ISO 639) if one is tagged so."""
     best = container.streams.best("audio")
     streams = [s for s in container.streams.audio if s.codec_context is not None]
+    tagged = [s for s in streams if same_language(s.metadata.get("language", ""), language)]
+    if tagged and (best is None or best.index not in [s.index for s in tagged]):
+        return tagged[0]
     return next((s for s in streams if best is not None and s.index == best.index), None) or next(iter(streams), None)

@@ -85,6 +85,7 @@ def write_stream(
     speed: float = 1.0,
     beep: tuple[float, float] | None = None,
     options: dict[str, str] | None = None,
+    size: tuple[int, int] = (160, 120),
     stop: threading.Event | None = None,
 ) -> None:
     """Write a stream in real time (or ``speed`` times as fast): 10 frames and a keyframe a second, and sound."""
@@ -92,7 +93,7 @@ def write_stream(
 
     with av.open(target, "w", format=format, options=options or {}) as out:
         video = out.add_stream("libx264", rate=RATE, options={"g": "10", "tune": "zerolatency", "preset": "ultrafast"})
-        video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
         audio = out.add_stream("aac", rate=48_000, layout="mono")
         begun, done = time.monotonic(), 0
         for number in range(round(seconds * RATE)):

@@ -184,6 +184,7 @@ def test_passwords_go_to_their_host_and_to_nobody_else(media: Path, caplog: pyte
         ("rtsp://me:p?w@10.0.0.1/cam", "rtsp://10.0.0.1/cam"),
         ("rtsp://me:p/w@10.0.0.1/cam", "rtsp://10.0.0.1/cam"),
         ("https://h.example/a@2x.m3u8", "https://h.example/a@2x.m3u8"),
+        ("http:/me:pw@h.example/a.ts", "http://h.example/a.ts"),  # as pathlib gives it
         ("http://[::1]:8080/a.ts", "http://[::1]:8080/a.ts"),
     ],
 )
