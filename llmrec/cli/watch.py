@@ -13,6 +13,7 @@ from llmrec.cli.manners import emit, progress, usable_output, visible
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
+    from llmrec.seams import Captioner
     from llmrec.video import Watcher, WatchFailure
     from llmrec.video.batch import Outcome
     from llmrec.video.live_settings import LiveSettings
@@ -44,6 +45,13 @@ def watch(
     ocr: Annotated[bool, typer.Option("--ocr/--no-ocr", help="Read on-screen text.")] = True,
     vision: Annotated[
         str, typer.Option(metavar="MODEL", help="Model of the keyframes' vectors (that of the index), or 'none'.")
+    ] = "none",
+    caption_model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="Vision-language model that captions the keyframes: openai:MODEL@URL, a folder, a hub id, or 'none'.",
+        ),
     ] = "none",
     max_frames: Annotated[int, typer.Option(min=1, help="Keyframes of a content at most.")] = 12,
     language: Annotated[str, typer.Option(help="Language of the speech, such as 'en' (default: detected).")] = "",
@@ -86,7 +94,7 @@ def watch(
     from llmrec.match.watchers import file_watcher, make
     from llmrec.records import Content
     from llmrec.storage import Ledger, write_records
-    from llmrec.video import Watched, WatchSettings, media_files
+    from llmrec.video import Watched, WatchSettings, captioned, media_files
     from llmrec.video.batch import beside, settings_digest, watch_batch
     from llmrec.video.child import worker_count
     from llmrec.video.live_settings import LiveSettings
@@ -100,27 +108,45 @@ def watch(
         raise InputError("no files are named", next_step="Give at least one video.")
     frames = frames or (None if output == "-" or live else Path(f"{output}.frames"))
     settings = WatchSettings(max_frames=max_frames, screen_text=ocr, speech=speech, language=language, threads=threads)
+    captioner = _captioner(caption_model, frames, threads)
     if live:
         hop = hop if hop is not None else max(1.0, 0.75 * window)
         hosts = tuple(allow_host or ())
         rolling = LiveSettings(window=window, hop=hop, duration=duration, idle=idle, allow_hosts=hosts)
-        return _follow(media, make(settings, frames, vision), rolling, output, as_json)
+        return _follow(media, make(settings, frames, vision), rolling, output, as_json, captioner)
     count = (workers or worker_count(len(paths))) if isolate else 1
     sounds = any(path.is_file() and path.suffix.lower() not in IMAGE_ENDINGS for path in paths)
     tally = _Tally(len(paths))
     with file_watcher(settings, frames, vision, isolate=isolate, workers=count, speech=sounds) as (watcher, tower):
         if output == "-":
             outcomes = watch_batch(watcher, paths, kind=kind, workers=count)
-            write_records("-", (o.watched.content for o in tally.follow(outcomes) if o.watched), Content)
+            stream: Iterator[Content] = (o.watched.content for o in tally.follow(outcomes) if o.watched)
+            write_records("-", captioned(stream, captioner) if captioner else stream, Content)
         else:
             with Ledger(output, Watched, settings_digest(settings, frames, tower), resume=resume) as ledger:
                 outcomes = watch_batch(watcher, paths, kind=kind, ledger=ledger, workers=count)
-                contents = [beside(o.watched.content, Path(output)) for o in tally.follow(outcomes) if o.watched]
+                stream = (beside(o.watched.content, Path(output)) for o in tally.follow(outcomes) if o.watched)
+                if captioner:
+                    folder = Path(output).parent
+                    stream = captioned(stream, captioner, folder=folder, target=output, resume=resume)
+                contents = list(stream)
                 if contents:
                     write_records(output, contents, Content)
                 else:
                     ledger.finish()
     tally.leave(output, frames, as_json)
+
+
+def _captioner(reference: str, frames: Path | None, threads: int) -> Captioner | None:
+    """The model that captions keyframes, which are read where they are saved."""
+    if reference == "none":
+        return None
+    if frames is None:
+        step = "Say where with --frames DIR."
+        raise InputError("--caption-model reads keyframes, and none are saved", next_step=step)
+    from llmrec.llm import load_captioner
+
+    return load_captioner(reference, threads=threads or None)
 
 
 class _Tally:
@@ -172,10 +198,18 @@ class _Tally:
             raise typer.Exit(1)
 
 
-def _follow(streams: list[str], watcher: Watcher, rolling: LiveSettings, output: str, as_json: bool) -> None:
+def _follow(
+    streams: list[str],
+    watcher: Watcher,
+    rolling: LiveSettings,
+    output: str,
+    as_json: bool,
+    captioner: Captioner | None = None,
+) -> None:
     """Watch streams, and write each window as it comes."""
     from llmrec.records import Content
     from llmrec.storage import write_records
+    from llmrec.video import caption_keyframes
     from llmrec.video.batch import beside
     from llmrec.video.live import StreamEnd, watch_live
     from llmrec.video.live_log import LiveLog
@@ -204,7 +238,7 @@ def _follow(streams: list[str], watcher: Watcher, rolling: LiveSettings, output:
                 print(
                     f"{one.content.id}: {texts} texts, {one.pictures} pictures, {one.lag:.1f} s late", file=sys.stderr
                 )
-            yield one.content
+            yield caption_keyframes(one.content, captioner) if captioner else one.content
 
     try:
         if output == "-":
