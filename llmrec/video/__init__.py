@@ -9,16 +9,22 @@
         print(result)
     with IsolatedWatcher(frames_dir="frames") as watcher:     # each file in a child process that it cannot bring down
         watcher.attempt("upload.mp4")
+    for window in watch_live("recording.ts"):                 # a stream, in rolling windows
+        print(window.content)
 """
 
 from llmrec.video.batch import media_files, watch_batch
 from llmrec.video.captioning import caption_keyframes, captioned
 from llmrec.video.isolate import IsolatedWatcher
+from llmrec.video.live import LiveWindow, watch_live
+from llmrec.video.live_settings import LiveSettings
 from llmrec.video.settings import WatchSettings
 from llmrec.video.watcher import Watched, Watcher, WatchFailure, watch
 
 __all__ = [
     "IsolatedWatcher",
+    "LiveSettings",
+    "LiveWindow",
     "WatchFailure",
     "WatchSettings",
     "Watched",
@@ -28,4 +34,5 @@ __all__ = [
     "media_files",
     "watch",
     "watch_batch",
+    "watch_live",
 ]
