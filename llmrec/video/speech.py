@@ -28,6 +28,37 @@ if TYPE_CHECKING:
 WINDOW_SECONDS = 30.0
 #: A language is believed from this probability on.
 SURE_LANGUAGE = 0.5
+#: What Whisper writes of music, noise and crowds.
+PHANTOMS = frozenset(
+    (
+        *(
+            "you",
+            "bye",
+            "bye bye",
+            "so",
+            "the",
+            "oh",
+            "thank you",
+            "thank you very much",
+            "thank you so much",
+            "thanks",
+        ),
+        *("thanks for watching", "thank you for watching", "please subscribe", "see you next time", "i m sorry"),
+        *("vielen dank", "danke", "tschüss", "merci", "merci d avoir regardé", "gracias", "gracias por ver el video"),
+        *(
+            "obrigado",
+            "grazie",
+            "ご視聴ありがとうございました",
+            "谢谢观看",
+            "谢谢大家",
+            "продолжение следует",
+            "시청해주셔서 감사합니다",
+        ),
+    )
+)
+CREDITS = re.compile(
+    r"amara org|untertitel (?:im auftrag|der)|sous titr|subtitles by|субтитры (?:сделал|создавал)|字幕"
+)
 
 
 class Transcript(NamedTuple):
@@ -83,29 +114,30 @@ class WhisperReader:
         languages: Counter[str] = Counter()
         for start, samples, spans in speech_blocks(blocks):
             for window in windows(spans):
-                heard, language = self._transcribe(samples, window, start)
+                likely = languages.most_common(1)[0][0] if languages else ""
+                heard, language = self._transcribe(samples, window, start, likely)
                 pieces += heard
                 if heard and language:
                     languages[language] += sum(span.end - span.start for span in window)
         return Transcript(without_echoes(pieces), languages.most_common(1)[0][0] if languages else "")
 
     def _transcribe(
-        self, samples: NDArray[np.float32], window: list[Span], start: float
+        self, samples: NDArray[np.float32], window: list[Span], start: float, likely: str = ""
     ) -> tuple[list[TimedText], str]:
+        """What is said in a window, and in which language; an unsure window is taken to be in the ``likely`` one."""
         packed = np.concatenate([samples[span.start : span.end] for span in window])
         length = len(packed) / RATE
         # filled up to the window, language detection and transcription see the same input and encode it once
         packed = np.pad(packed, (0, max(0, int(WINDOW_SECONDS * RATE) - len(packed))))
-        segments, info = self._loaded().transcribe(
-            packed,
-            language=self.language or None,
-            beam_size=5,
-            temperature=0.0,
-            condition_on_previous_text=False,
-        )
+        options: dict[str, Any] = {"beam_size": 5, "temperature": 0.0, "condition_on_previous_text": False}
+        segments, info = self._loaded().transcribe(packed, language=self.language or None, **options)
+        if likely and not self.language and info.language_probability < SURE_LANGUAGE:
+            # nothing has been decoded yet, and the window is not encoded again
+            segments, _ = self._loaded().transcribe(packed, language=likely, **options)
         pieces = []
         for segment in segments:
-            if segment.start >= length - 0.05 or not believable(segment):
+            heard_for = min(segment.end, length) - segment.start
+            if segment.start >= length - 0.05 or not believable(segment) or is_phantom(segment, heard_for):
                 continue
             begin, end = (start + unpacked(t, window) for t in (segment.start, min(segment.end, length)))
             confidence = round(math.exp(min(0.0, segment.avg_logprob)), 3)
@@ -212,6 +244,25 @@ def believable(segment: Any) -> bool:
     if segment.no_speech_prob > 0.6 and segment.avg_logprob < -0.5:
         return False
     return not is_loop(segment.text)
+
+
+def is_phantom(segment: Any, seconds: float) -> bool:
+    """Whether a Whisper segment is what the model writes of voices that say nothing, or of a crowd.
+
+    Either a phrase that stands under many videos of its training (Barański and others, ICASSP 2025, list them), unless
+    the model is sure of it; or far fewer words than a voice says in that time, by a model that doubts them.
+
+    Args:
+        segment: As faster-whisper gives it.
+        seconds: How long the voice spoke.
+    """
+    bare = " ".join(re.findall(r"\w+", segment.text.casefold()))
+    doubted = segment.avg_logprob < -0.5 or segment.no_speech_prob > 0.3
+    if CREDITS.search(bare) or (doubted and bare in PHANTOMS):
+        return True
+    # of scripts without spaces about three letters are a word
+    said = max(len(bare.split()), sum(not char.isascii() for char in bare) / 6)
+    return doubted and seconds >= 5.0 and said < 0.5 * seconds
 
 
 def is_loop(text: str) -> bool:

@@ -21,6 +21,7 @@ from llmrec.video.speech import (
     WhisperReader,
     believable,
     is_loop,
+    is_phantom,
     speech_blocks,
     unpacked,
     windows,
@@ -100,6 +101,54 @@ def test_doubtful_segments_are_dropped() -> None:
         assert not believable(doubtful)
 
 
+def segment(text: str, log: float = -0.4, no_speech: float = 0.1, start: float = 0.0, end: float = 4.0):
+    numbers = {"avg_logprob": log, "no_speech_prob": no_speech, "compression_ratio": 1.0}
+    return SimpleNamespace(text=text, start=start, end=end, **numbers)
+
+
+def test_what_whisper_makes_of_crowds_is_dropped() -> None:
+    # as measured: six voices at once, twenty seconds
+    assert is_phantom(segment(" Thank you very much.", -0.93, 0.53), 20.0)
+    assert is_phantom(segment("Untertitel im Auftrag des ZDF für funk, 2017", -0.2), 4.0)
+    assert is_phantom(segment("谢谢观看", -0.6), 3.0)
+    assert is_phantom(segment("We make a new part", -0.6), 20.0)  # five words in twenty seconds
+    assert not is_phantom(segment("Thank you.", -0.2), 1.0)
+    assert not is_phantom(segment("We make a new part", -0.6), 4.0)
+    assert not is_phantom(segment("这是我们今天要介绍的新款蓝色保温杯", -0.6), 5.0)
+
+
+class FakeWhisper:
+    """Hears one sentence in each window; tells the language by the window's first sample."""
+
+    languages = {1: ("de", 0.9), 2: ("en", 0.95), 3: ("nn", 0.3)}
+
+    def __init__(self) -> None:
+        self.asked: list[str | None] = []
+
+    def transcribe(self, samples: np.ndarray, language: str | None = None, **options: object):
+        self.asked.append(language)
+        found, sure = self.languages[round(samples[0] * 10)]
+        info = SimpleNamespace(language=language or found, language_probability=1.0 if language else sure)
+        return iter([segment(f"in {info.language} cup number {len(self.asked)}")]), info
+
+
+def test_languages_may_change_and_an_unsure_window_takes_the_likeliest(monkeypatch: pytest.MonkeyPatch) -> None:
+    from llmrec.video import speech
+
+    reader = WhisperReader.__new__(WhisperReader)
+    reader.language, model = "", FakeWhisper()
+    reader._model = model
+    values = [0.1, 0.3, 0.2, 0.2, 0.3]  # de, unsure, en, en, unsure
+    blocks = [Block(30.0 * i, np.full(20 * RATE, value, np.float32)) for i, value in enumerate(values)]
+    found = [(block.start, block.samples, [Span(0, 20 * RATE)]) for block in blocks]
+    monkeypatch.setattr(speech, "speech_blocks", lambda _blocks: iter(found))
+    heard = reader.listen(blocks)
+    assert model.asked == [None, None, "de", None, None, None, "en"]
+    assert [piece.text.split()[1] for piece in heard.pieces] == ["de", "de", "en", "en", "en"]
+    assert [piece.start for piece in heard.pieces] == [0.0, 30.0, 60.0, 90.0, 120.0]
+    assert heard.language == "en"
+
+
 def test_echoes_over_segments_are_dropped() -> None:
     said = [TimedText(i, i + 1, text, "speech") for i, text in enumerate(["hi", "so", "so", "so", "so", "bye"])]
     assert [piece.text for piece in without_echoes(said)] == ["hi", "so", "so", "bye"]
@@ -110,6 +159,20 @@ def chord(seconds: float) -> np.ndarray:
     return pulse * sum(tone(seconds, hertz) for hertz in (262, 330, 392, 523)) / 3
 
 
+def brown(seconds: float) -> np.ndarray:
+    """Rumble: traffic, wind, a fan."""
+    steps = np.cumsum(np.random.default_rng(0).normal(0, 1, round(seconds * RATE)))
+    slow = np.convolve(steps, np.ones(801) / 801, "same")
+    return (0.4 * (steps - slow) / np.abs(steps - slow).max()).astype(np.float32)
+
+
+def applause(seconds: float) -> np.ndarray:
+    chance, out = np.random.default_rng(0), np.zeros(round(seconds * RATE) + 800)
+    for at in chance.integers(0, len(out) - 800, round(75 * seconds)):
+        out[at : at + 800] += chance.normal(0, 1, 800) * np.exp(-np.arange(800) / 90) * chance.uniform(0.1, 0.5)
+    return (0.5 * out[:-800] / np.abs(out).max()).astype(np.float32)
+
+
 @pytest.mark.parametrize(
     "samples",
     [
@@ -117,8 +180,10 @@ def chord(seconds: float) -> np.ndarray:
         tone(8),
         chord(8),
         np.random.default_rng(0).normal(0, 0.1, 8 * RATE).astype(np.float32),
+        brown(8),
+        applause(8),
     ],
-    ids=["silence", "tone", "chord", "noise"],
+    ids=["silence", "tone", "chord", "noise", "rumble", "applause"],
 )
 def test_where_nobody_speaks_nothing_is_transcribed(samples: np.ndarray) -> None:
     assert list(speech_blocks([Block(0.0, samples)])) == []
@@ -161,6 +226,14 @@ def whisper() -> WhisperReader:
     except ModelError:
         pytest.skip("starter:whisper-base is not in the cache: llmrec models pull starter:whisper-base")
     return WhisperReader(WatchSettings(threads=1))
+
+
+def test_a_crowd_says_nothing(whisper: WhisperReader) -> None:
+    """One sentence over itself eight times, backwards: all voices, no words."""
+    voice = blocks_of(SPOKEN)[0].samples[::-1]
+    crowd = sum(np.roll(voice, shift * 7919) for shift in range(8)) / 8
+    heard = whisper.listen([Block(0.0, crowd.astype(np.float32))])
+    assert heard.pieces == []
 
 
 def test_a_sentence_is_heard_with_its_times(whisper: WhisperReader) -> None:
