@@ -68,7 +68,7 @@ def decoded(
     length, plan = length_of(container), None
     if not decodes_whole(stream, length, settings):
         plan = Plan(context.width * context.height, alone=context.codec.name in DECODERS)
-    if plan is None and rate >= MANY:
+    if plan is None and rate >= MANY and not settings.all_frames:
         context.skip_frame = SKIP[How.REFERENCES]
     passing = context.codec.name in PASSING
     clock, base = Clock(1 / rate, length), stream.time_base or Fraction(1, 1000)

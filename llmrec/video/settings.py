@@ -30,7 +30,7 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
             quarter of a second without a cut is then seen.
         screen_text: Whether on-screen text is read.
         speech: Reference of a CTranslate2 Whisper model, or ``"none"``.
-        language: ISO 639-1 code of the speech; empty detects it.
+        language: ISO 639-1 code of the speech; empty detects it. Of several sound tracks the one tagged so is heard.
         ocr_side: Long side in pixels at which text is looked for; smaller pictures are enlarged, threefold at most.
             1280 finds smaller print at half as much time again.
         ocr_confidence: On-screen text below this confidence (0 to 1) is dropped.

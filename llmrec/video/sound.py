@@ -15,6 +15,7 @@ from llmrec.video.source import start_of
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.audio.resampler import AudioResampler
     from av.audio.stream import AudioStream
     from av.container import InputContainer
 
@@ -47,9 +48,7 @@ def sound_blocks(
         coverage: Filled on the way.
         seconds: Length of a block; the last is shorter.
     """
-    from av.audio.resampler import AudioResampler
-
-    resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
+    resampler = _resampler()
     stream.codec_context.thread_count = 1
     start: float | None = None
     parts: list[NDArray[np.int16]] = []
@@ -69,7 +68,12 @@ def sound_blocks(
                 assert time is not None
                 start, parts, held = time, [], 0
         frame.pts = None
-        for piece in resampler.resample(frame):
+        try:
+            pieces = resampler.resample(frame)
+        except ValueError:  # the sound changes its rate or its channels on the way
+            pieces, resampler = resampler.resample(None), _resampler()
+            pieces += resampler.resample(frame)
+        for piece in pieces:
             array = _samples(piece)
             parts.append(array)
             held += len(array)
@@ -97,6 +101,12 @@ def _decoded(
         for frame in frames:
             coverage.decoded += 1
             yield frame, None if frame.time is None else max(0.0, frame.time - origin)
+
+
+def _resampler() -> AudioResampler:
+    from av.audio.resampler import AudioResampler
+
+    return AudioResampler(format="s16", layout="mono", rate=RATE)
 
 
 def _samples(frame: AudioFrame) -> NDArray[np.int16]:

@@ -228,7 +228,7 @@ class Watcher:
 
     def _listen(self, path: Path, streams: list[Coverage]) -> Transcript:
         with open_container(path, self.settings) as container:
-            stream = audio_stream(container)
+            stream = audio_stream(container, self.settings.language)
             if stream is None:
                 return Transcript([], "")
             streams.append(Coverage("audio", stream_length(stream)))
