@@ -81,9 +81,10 @@ def watch(
 ) -> None:
     """Watch videos: keyframes, on-screen text and speech, each with its times, as contents for 'match'.
 
-    A folder that holds videos gives one content for each; a folder of pictures alone is one clip. Captions (.srt, .vtt)
-    and the .info.json of downloaders beside a video are read as well. A file that cannot be read is reported and the
-    others go on; what has been watched is kept, so that a second run goes on where the first stopped.
+    A folder that holds videos gives one content for each; a folder of pictures alone is one clip. Captions beside a
+    video (.srt, .vtt, .ass) or inside it, the .info.json of downloaders and saved live chats (.live_chat.json,
+    .chat.json, .chat.jsonl) are read as well. A file that cannot be read is reported and the others go on; what has
+    been watched is kept, so that a second run goes on where the first stopped.
 
     With --live each stream gives a content for every window as soon as it is over: 0-20 s, 15-35 s and so on, with
     times from the start of the stream. FILE.jsonl is then a log that only grows. The network is used with --live alone,

@@ -27,6 +27,10 @@ CHATS = re.compile(r"[._-](live_?chat|re_?chat|chat)\.(json|jsonl|ndjson)", re.I
 HASHTAG = re.compile(r"(?<!\w)[#＃](\w+)")
 
 
+#: What reading a strange file may raise: all of it costs that file alone.
+FAULTS = (OSError, ValueError, RecursionError, MemoryError)
+
+
 class Post(NamedTuple):
     """What is known of a video without watching it; ``languages`` are those of captions that a person wrote."""
 
@@ -90,7 +94,7 @@ def read_sidecars(files: Sequence[Path], language: str = "") -> Sidecars:
         try:
             text = decoded(_bytes(path))
             post = _joined(post, parse_info(text) if path.suffix == ".json" else _described(text))
-        except (OSError, ValueError, RecursionError) as error:
+        except FAULTS as error:
             problems.append(f"{path.name}: left aside ({error})")
     pieces += post.chapters
     subtitled = False
@@ -103,7 +107,7 @@ def read_sidecars(files: Sequence[Path], language: str = "") -> Sidecars:
                 subtitled = bool(captions)
                 break
             problems.append(f"{path.name}: left aside (holds no captions)")
-        except (OSError, ValueError, RecursionError) as error:
+        except FAULTS as error:
             problems.append(f"{path.name}: left aside ({error})")
     for path in files:
         if path.suffix.lower() in CAPTIONS or not CHATS.search(path.name):
@@ -112,7 +116,7 @@ def read_sidecars(files: Sequence[Path], language: str = "") -> Sidecars:
             said, problem = read_chat(path)
             pieces += said
             problems += [f"{path.name}: {problem}"] if problem else []
-        except (OSError, ValueError, RecursionError) as error:
+        except FAULTS as error:
             problems.append(f"{path.name}: left aside ({error})")
     return Sidecars(post, pieces, problems, subtitled)
 

@@ -196,6 +196,21 @@ def test_near_captions_are_survived(text: str) -> None:
     assert all(0 <= piece.start <= piece.end and piece.text for piece in parse_captions(text))
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["title", "start_time"]), inner),
+    max_leaves=8,
+)
+NAMES = ["title", "description", "tags", "hashtags", "language", "chapters", "subtitles"]
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES))
+def test_any_info_is_survived(info: dict[str, object]) -> None:
+    post = parse_info(json.dumps(info))
+    assert all(0 <= piece.start <= piece.end and piece.text for piece in post.chapters)
+    assert isinstance(post.title, str) and all(isinstance(tag, str) for tag in post.hashtags)
+
+
 def test_hostile_info(tmp_path: Path) -> None:
     deep = write(tmp_path / "a.info.json", "[" * 200_000)
     assert "a.info.json: left aside" in read_sidecars([deep]).problems[0]
