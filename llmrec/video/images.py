@@ -29,6 +29,16 @@ class _Still:
         return self._image
 
 
+class _File:
+    """A picture that is read again when somebody wants to see it: a folder of large photos does not fit in memory."""
+
+    def __init__(self, path: Path, settings: WatchSettings) -> None:
+        self._path, self._settings = path, settings
+
+    def to_image(self) -> Image:
+        return read_image(self._path, self._settings)
+
+
 def read_image(path: Path, settings: WatchSettings) -> Image:
     """Read a picture as RGB, turned as its EXIF data say.
 
@@ -61,7 +71,7 @@ def folder_candidates(paths: Sequence[Path], settings: WatchSettings, coverage: 
             coverage.stopped = error.message
             continue
         coverage.decoded += 1
-        yield image_candidate(image, float(number))
+        yield image_candidate(image, float(number))._replace(frame=_File(path, settings))
 
 
 def natural_order(path: Path) -> list[Any]:

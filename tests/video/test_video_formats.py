@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from llmrec.video import WatchSettings
+from llmrec.video import WatchSettings, watch
 from llmrec.video.choosing import choose
 from llmrec.video.coverage import Coverage
 from llmrec.video.decoding import Clock
 from llmrec.video.frames import Candidate, candidates
+from llmrec.video.images import folder_candidates
 from llmrec.video.languages import same_language
 from llmrec.video.sound import RATE, sound_blocks
 from llmrec.video.source import audio_stream, open_container, stream_length, video_stream
@@ -252,6 +253,23 @@ def test_a_cut_to_which_the_encoder_gave_no_keyframe(tmp_path: Path, monkeypatch
     (flash,) = [look for look in seen if 4.0 <= look.time < 4.5]
     apart = np.abs(np.asarray(flash.picture()).astype(int) - other).mean()
     assert apart < 12 and coverage.decoded < 20, apart
+
+
+def test_an_animated_png_is_a_clip(tmp_path: Path) -> None:
+    path = tmp_path / "moving.png"
+    pictures = [picture(seed=seed) for seed in (1, 2, 3)]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=[500, 1500, 1000])
+    content = watch(path, settings=WatchSettings(speech="none", screen_text=False), frames_dir=tmp_path / "frames")
+    assert [frame.time for frame in content.keyframes] == [0.0, 0.5, 2.0]
+
+
+def test_a_folder_of_photos_is_not_held_in_memory(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(seed=number + 1).save(tmp_path / f"{number}.png")
+    paths = sorted(tmp_path.iterdir())
+    seen = list(folder_candidates(paths, SETTINGS, Coverage("pictures")))
+    picture(seed=9).save(paths[1])  # what is seen is read when it is wanted
+    assert (np.asarray(seen[1].picture()) == np.asarray(picture(seed=9))).all()
 
 
 @pytest.mark.parametrize(
