@@ -191,7 +191,9 @@ def ground_intent(
     problems += [f"query: not in the content, dropped: {clause}" for clause in dropped]
     if not query and product_type:
         problems.append("query: put together from the other fields")
-        query = ", ".join([f"{brand} {product_type}".strip(), *attributes.values()])
+        # "Sony" and "Sony clock radio" are one name
+        name = product_type if forms([brand]) <= forms([product_type]) else f"{brand} {product_type}"
+        query = ", ".join([name, *(value for value in attributes.values() if not forms([value]) <= forms([name]))])
     if query:
         note(query, checker.find(query, LOOSE))
     checked = ParsedIntent(product_type, brand, attributes, query, tuple(problems))

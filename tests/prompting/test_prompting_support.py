@@ -146,6 +146,9 @@ def test_an_intent_without_a_sentence_gets_one_of_its_own_fields() -> None:
     assert checked.problems == ("query: put together from the other fields",)
     assert support[-1] == IntentSupport("Acme trail, blue", "speech", "Acme trail two in blue", 1.0, 4.0)
     assert ground_intent(ParsedIntent(), CLIP)[0].query == ""
+    # what the product's name says already is not said again
+    again = ParsedIntent("acme trail two", "Acme", {"colour": "blue", "model": "trail two"})
+    assert ground_intent(again, CLIP)[0].query == "acme trail two, blue"
 
 
 def test_pieces_of_a_content() -> None:
