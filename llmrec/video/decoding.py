@@ -107,7 +107,8 @@ def decodes_whole(stream: VideoStream, seconds: float, settings: WatchSettings) 
     """Whether a stream of this length is short or small enough to decode all of it, or is to be."""
     context = stream.codec_context
     pixels = seconds * float(stream.average_rate or 25) * context.width * context.height
-    return settings.all_frames or 0 < pixels <= CHEAP_PIXELS
+    # an animated PNG does not say how long it is, and each of its pictures builds on the one before
+    return settings.all_frames or 0 < pixels <= CHEAP_PIXELS or context.codec.name == "apng"
 
 
 def _planned(packets: Iterator[Packet], plan: Plan | None, origin: float, clock: Clock) -> Iterator[tuple[Parcel, How]]:

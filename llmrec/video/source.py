@@ -102,6 +102,8 @@ def media_type(path: Path) -> Literal["image", "container"]:
             head = file.read(4096)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}", next_step="Check its permissions.") from error
+    if head.startswith(b"\x89PNG") and 0 < head.find(b"acTL") < head.find(b"IDAT") % (len(head) + 1):
+        return "container"  # an animation
     if head.startswith((b"\x89PNG\r\n", b"\xff\xd8\xff", b"BM")) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
         return "image"
     if _is_text(head):

@@ -15,11 +15,13 @@ import msgspec
 from llmrec.errors import InputError, LlmrecError, MissingExtraError, ModelError, StorageError
 from llmrec.records import Content, ContentKind, Keyframe, TimedText
 from llmrec.seams import ImageEncoder
+from llmrec.video.animations import picture_runs
 from llmrec.video.choosing import Run, choose
 from llmrec.video.coverage import Coverage
+from llmrec.video.crops import choose_pictures
 from llmrec.video.ends import note_cut
 from llmrec.video.frames import candidates
-from llmrec.video.images import folder_candidates, image_candidate, natural_order, read_image
+from llmrec.video.images import folder_candidates, natural_order
 from llmrec.video.keyframes import file_name, save_keyframe, with_vector
 from llmrec.video.screen import RapidReader, ScreenReader, merge_readings
 from llmrec.video.settings import NO_SPEECH, WatchSettings
@@ -163,8 +165,8 @@ class Watcher:
             if is_folder:
                 runs = self._folder(path, streams)
             elif media_type(path) == "image":
-                runs = [Run(image_candidate(read_image(path, self.settings), 0.0), 0.0, 0.0, 0)]
-                kind = kind or "post"
+                runs = picture_runs(path, self.settings, streams)
+                kind = kind or ("video" if streams else "post")
             else:
                 runs, post = self._container(path, streams)
         if not is_folder:
@@ -224,7 +226,7 @@ class Watcher:
             step = "Give a media file, or a folder with pictures that are frames of one clip."
             raise InputError(f"{path}: holds no pictures", next_step=step)
         streams.append(Coverage("pictures"))
-        return choose(folder_candidates(images, self.settings, streams[-1]), self.settings.budget(0))
+        return choose_pictures(folder_candidates(images, self.settings, streams[-1]), self.settings.budget(0))
 
     def _listen(self, path: Path, streams: list[Coverage]) -> Transcript:
         with open_container(path, self.settings) as container:

@@ -1,0 +1,166 @@
+"""Files whose end, middle or index is missing, by what each format says of itself; and limits."""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmrec.errors import InputError
+from llmrec.video import Watcher, WatchSettings
+from llmrec.video.coverage import Coverage
+from llmrec.video.ends import CHECKS, cut_line, cut_reason
+from tests.video.clips import picture, tone, write_clip
+
+QUIET = WatchSettings(speech="none", screen_text=False)
+SCENES = [(2.0, picture(seed=1)), (2.0, picture(seed=2))]
+FORMATS = {
+    "a.mp4": {"options": {"movflags": "faststart"}},
+    "a.mkv": {},
+    "a.webm": {"codec": "libvpx"},
+    "a.avi": {"codec": "mpeg4"},
+    "a.ts": {},
+    "a.flv": {"codec": "flv1"},
+    "a.gif": {"codec": "gif"},
+}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("clips")
+    return {name: write_clip(folder / name, SCENES, **how) for name, how in FORMATS.items()}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("share", [0.35, 0.8, 0.97])
+def test_a_missing_end_is_told_and_a_whole_file_is_not_doubted(
+    tmp_path: Path, clips: dict[str, Path], name: str, share: float
+) -> None:
+    data = clips[name].read_bytes()
+    assert Watcher(QUIET).examine(clips[name]).problems == ()
+    cut = tmp_path / name
+    cut.write_bytes(data[: int(share * len(data)) | 1])
+    try:
+        assert Watcher(QUIET).examine(cut).problems, "silently short"
+    except InputError as error:  # not even the first picture is there
+        assert "nothing in it can be decoded (video: 100% could not be read" in error.message
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi", "a.mp4"])
+def test_the_share_that_is_missing_is_that_of_the_declared_bytes(
+    tmp_path: Path, clips: dict[str, Path], name: str
+) -> None:
+    data = clips[name].read_bytes()
+    cut = tmp_path / name
+    cut.write_bytes(data[: len(data) // 4])
+    kind = {"a.mkv": "matroska,webm", "a.avi": "avi", "a.mp4": "mov,mp4,m4a,3gp,3g2,mj2"}[name]
+    assert cut_line(cut, kind) == f"the file ends early: 75% of its declared {len(data):,} bytes are missing"
+    assert cut_line(clips[name], kind) == ""
+
+
+def test_an_mp4_without_its_index_says_so(tmp_path: Path) -> None:
+    data = write_clip(tmp_path / "a.mp4", SCENES).read_bytes()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(data[: len(data) // 2])
+    at = data.find(b"mdat") - 4
+    missing = at + struct.unpack(">I", data[at : at + 4])[0] - len(data) // 2
+    words = f"the 'moov' box, often at the end) is missing; at least {missing:,} bytes are missing"
+    with pytest.raises(InputError, match=re.escape(words)):
+        Watcher(QUIET).watch(cut)
+    assert cut_reason(tmp_path / "a.mp4") == ""
+
+
+def test_sound_alone_that_is_cut_is_told(tmp_path: Path) -> None:
+    class Ears:
+        def listen(self, blocks):
+            from llmrec.video.speech import Transcript
+
+            assert sum(len(block.samples) for block in blocks)
+            return Transcript([], "")
+
+    for name in ("a.m4a", "a.ogg"):
+        data = write_clip(tmp_path / name, sound=tone(4)).read_bytes()
+        cut = tmp_path / f"cut-{name}"
+        if name == "a.m4a":  # the index first
+            data = write_clip(tmp_path / name, sound=tone(4), options={"movflags": "faststart"}).read_bytes()
+        cut.write_bytes(data[: len(data) * 3 // 4])
+        listening = Watcher(WatchSettings(screen_text=False), speech_reader=Ears())
+        assert listening.examine(tmp_path / name).problems == ()
+        (problem,) = listening.examine(cut).problems
+        assert problem.startswith("audio: ")
+
+
+def test_a_hole_in_the_middle_is_a_loss() -> None:
+    coverage = Coverage("video", expected=10.0, step=0.1)
+    for start in [*range(40), *range(60, 100)]:
+        coverage.packets += 1
+        coverage.meet(start / 10, start / 10 + 0.1)
+    assert coverage.holes == pytest.approx(2.0) and coverage.lost == pytest.approx(0.2)
+    assert coverage.problem() == "video: 20% could not be read (up to 10.0 of 10.0 s, nothing from 4.0 to 6.0 s)"
+
+
+def test_slow_slides_are_no_holes() -> None:
+    coverage = Coverage("video", step=5.0)
+    for start in range(0, 60, 5):
+        coverage.packets += 1
+        coverage.meet(start, start)
+    assert coverage.problem() == ""
+
+
+def test_a_wild_time_stamp_does_not_pass_for_the_end() -> None:
+    coverage = Coverage("video", expected=10.0, packets=5)
+    coverage.meet(0.0, 4.0)
+    coverage.meet(90_000.0, 90_000.1)
+    assert coverage.reached == 4.0 and coverage.torn == 1
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kind=st.sampled_from(sorted(CHECKS)), data=st.binary(max_size=600), start=st.sampled_from([0, 13, 40, 200]))
+def test_any_bytes_have_an_end(tmp_path: Path, clips: dict[str, Path], kind: str, data: bytes, start: int) -> None:
+    like = {"mp4": "a.mp4", "matroska": "a.mkv", "mpegts": "a.ts"}.get(kind, f"a.{kind}")
+    head = clips[like].read_bytes()[:start] if like in clips else b""
+    path = tmp_path / "any"
+    path.write_bytes(head + data)
+    assert isinstance(cut_line(path, kind), str)
+    assert isinstance(cut_reason(path), str)
+
+
+def test_limits_on_tracks_frames_and_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = write_clip(tmp_path / "a.mp4", SCENES, sound=tone(4))
+    for limit, words in (
+        ({"max_tracks": 1}, r"a\.mp4: has more than 1 tracks"),
+        ({"max_decoded": 20}, r"a\.mp4: has more than 20 frames"),
+        ({"max_wall_seconds": 1e-9}, r"a\.mp4: reading it took longer than"),
+    ):
+        with pytest.raises(InputError, match=words) as caught:
+            Watcher(WatchSettings(speech="none", screen_text=False, **limit)).watch(clip)
+        assert next(iter(limit)) in caught.value.next_step
+
+
+def test_how_long_a_file_may_take() -> None:
+    by_length = WatchSettings()
+    assert by_length.wall_limit(100.0, 1 << 30) == 120 + 5 * 100
+    # ten kilobytes are not four hours
+    assert by_length.wall_limit(4 * 3600.0, 10_000) == 120 + 5 * 20
+    assert WatchSettings(max_wall_seconds=7).wall_limit(100.0, 1 << 30) == 7
+
+
+def test_animations_are_seen_as_videos(tmp_path: Path) -> None:
+    shown = [picture("ONE", seed=1), picture("TWO", seed=2)]
+    for name in ("a.webp", "a.png"):
+        shown[0].save(tmp_path / name, save_all=True, append_images=shown[1:], duration=1000)
+        seen = Watcher(QUIET, frames_dir=tmp_path / "frames").examine(tmp_path / name)
+        assert (seen.content.kind, [frame.time for frame in seen.content.keyframes]) == ("video", [0.0, 1.0])
+        assert seen.problems == ()
+    shown[0].save(tmp_path / "photo.webp")
+    assert Watcher(QUIET).watch(tmp_path / "photo.webp").kind == "post"
+    whole = (tmp_path / "a.webp").read_bytes()
+    (tmp_path / "cut.webp").write_bytes(whole[:-500])
+    with pytest.raises(InputError, match=r"cut\.webp"):  # Pillow gives nothing of a cut one
+        Watcher(QUIET).watch(tmp_path / "cut.webp")
+    with pytest.raises(InputError, match="over the limit"):
+        Watcher(WatchSettings(speech="none", max_pixels=100)).watch(tmp_path / "a.webp")
