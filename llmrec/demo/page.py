@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from llmrec.errors import InputError
 from llmrec.records import Content, Intent, Match, Product, ProductSummary
-from llmrec.storage import atomic_file
+from llmrec.storage import atomic_file, read_picture
 
 #: Frames shown of a content.
 FRAMES = 4
@@ -77,6 +78,7 @@ def _item(content: Content, match: Match, data: PageData, folder: Path) -> dict[
         {
             "ranked": ranked,
             "product": data.products[ranked.product_id],
+            "looks": {e.frame: _data_uri(folder / e.frame) for e in ranked.evidence if e.frame},
             "meta": _meta(data.products[ranked.product_id]),
             "truth": {2: "exact", 1: "variant"}.get(truth.get(ranked.product_id, 0), ""),
             "summary": data.summaries.get(ranked.product_id) if ranked.rank == 1 else None,
@@ -113,13 +115,11 @@ def _data_uri(path: Path) -> str:
     """A small JPEG of a picture as a data address; empty when the file is no picture."""
     import io
 
-    from PIL import Image, UnidentifiedImageError
-
     try:
-        with Image.open(path) as image:
-            image.thumbnail((THUMBNAIL, THUMBNAIL))
-            buffer = io.BytesIO()
-            image.convert("RGB").save(buffer, "JPEG", quality=80)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError):
+        image = read_picture(path)
+    except InputError:
         return ""
+    image.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

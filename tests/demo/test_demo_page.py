@@ -18,6 +18,7 @@ from llmrec.records import (
     Product,
     ProductSummary,
     RankedProduct,
+    Span,
     TimedText,
 )
 
@@ -29,7 +30,12 @@ def page(folder: Path) -> str:
     said = TimedText(1.0, 2.0, f"a mug {HOSTILE}", "speech")
     frames = (Keyframe(1.5, "frame.jpg"), Keyframe(2.5, "absent.jpg"))
     content = Content("c", "video", title=HOSTILE, hashtags=(HOSTILE,), timed_text=(said,), keyframes=frames)
-    found = RankedProduct("p", 1, 2.5, None, (Evidence("speech", 1.0, 2.0, HOSTILE, "title"),))
+    evidence = (
+        Evidence("speech", 1.0, 2.0, HOSTILE, "title"),
+        Evidence("vision", 1.5, 1.5, "", "images", "frame.jpg"),
+        Evidence("vision", 2.5, 2.5, "", "images"),
+    )
+    found = RankedProduct("p", 1, 2.5, None, evidence, (Span(1.0, 2.0), Span(7.25, 9.0)))
     data = PageData(
         title="T",
         lead="L",
@@ -60,3 +66,5 @@ def test_what_is_known_is_shown(tmp_path: Path) -> None:
     assert "The catalog does not hold this product." in html
     assert "9.50 EUR" in html and "1.5 s" in html and "2.50" in html
     assert html.count("<figure>") == 1, "a frame that is no picture is left out"
+    assert html.count('class="look"') == 1 and "vision 1.5 s" in html and "vision 2.5 s" in html
+    assert "in the content at 1.0–2.0 s, 7.2–9.0 s" in html
