@@ -32,6 +32,10 @@ def match(
     k: Annotated[int, typer.Option("-k", min=1, help="Products per content.")] = 10,
     encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
     intent: Annotated[str, typer.Option(help="Model that writes each content's shopping intent, or 'none'.")] = "none",
+    intent_prompt: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="What it is asked: 'shopping-intents' suits models of some billions."),
+    ] = "shopping-intent",
     speech: Annotated[
         str, typer.Option(help="Speech model for media watched now, or 'none'.")
     ] = "starter:whisper-base",
@@ -55,7 +59,7 @@ def match(
 
     if input == output == "-" and not run:
         opened = open_index(index, encoder=encoder, vision=vision)
-        matcher = Matcher(opened, intents=_writer(intent), settings=MatchSettings(k=k, vision=vision))
+        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=MatchSettings(k=k, vision=vision))
         _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder))
         return
     contents, folder = _contents(input)
@@ -74,28 +78,33 @@ def match(
     seen_with = ""
     failed: list[str] = []
     if unwatched:
-        from llmrec.video import Watcher, WatchSettings
+        from llmrec.match.watchers import file_watcher
+        from llmrec.video import WatchSettings
+        from llmrec.video.child import worker_count
 
         settings = WatchSettings(speech=speech)
         tower = opened.image_encoder
         seen_with = fingerprint(settings, *([tower.digest] if tower else []))
-        watcher = Watcher(settings, frames_dir=frames, image_encoder=tower)
+        sight = tower.reference if tower else "none"
+        workers = worker_count(unwatched) if isolate else 1
 
         def fail(error: InputError) -> None:
             failed.append(error.message)
             print(visible(f"failed, matched by its own words: {error}"), file=sys.stderr)
 
-        stream = watch_contents(
-            contents, watcher.watch, folder=folder, target=beside, settings=seen_with, resume=resume, on_failure=fail
-        )
-        contents = list(progress(stream, "watching", len(contents)))
-    matcher = Matcher(opened, intents=_writer(intent), settings=MatchSettings(k=k, vision=vision))
+        kept = {"target": beside, "settings": seen_with, "resume": resume}
+        with file_watcher(settings, frames, sight, isolate=isolate, workers=workers, speech=False) as (watcher, _):
+            stream = watch_contents(
+                contents, watcher.watch, folder=folder, **kept, on_failure=fail, workers=workers
+            )
+            contents = list(progress(stream, "watching", len(contents)))
+    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=MatchSettings(k=k, vision=vision))
 
     if output == "-":
         write_records("-", progress(matcher.match(contents, folder=folder), "matching", len(contents)), Match)
         _leave(failed)
         return
-    made_with = fingerprint(opened.version_digest, k, intent, seen_with, vision)
+    made_with = fingerprint(opened.version_digest, k, intent, intent_prompt, seen_with, vision)
     with Ledger(output, Match, made_with, resume=resume) as ledger:
         keys = [fingerprint(content) for content in contents]
         todo = {key: content for key, content in zip(keys, contents, strict=True) if key not in ledger.done}
@@ -117,14 +126,16 @@ def match(
     _leave(failed)
 
 
-def _writer(model: str) -> Any:
+def _writer(model: str, prompt: str) -> Any:
     """What writes intents, if a model is named."""
     if model == "none":
         return None
     from llmrec.llm import load_generator
+    from llmrec.prompting import load_prompt
     from llmrec.summarize import IntentWriter
 
-    return IntentWriter(load_generator(model)).intents
+    asked = load_prompt(prompt)  # a wrong name is said before a model is loaded
+    return IntentWriter(load_generator(model), asked).intents
 
 
 def _pass_on(matcher: Matcher, watch: _WatchOnDemand) -> None:
