@@ -23,8 +23,8 @@ class Coverage:
         reached: End in seconds of the last frame or packet that was read.
         packets: Compressed packets met.
         torn: Packets that the demuxer flagged as damaged.
-        tried: Packets that were to be decoded, 0 if all were.
-        bad: Packets that could not be decoded, or were decoded with faults.
+        bad: Packets that could not be decoded, or were decoded with faults; where only some of a group are decoded,
+            their share stands for the group.
         decoded: Frames that came out.
         holes: Seconds inside for which there were no packets.
         hole: Start and end in seconds of the longest of them.
@@ -37,7 +37,6 @@ class Coverage:
     reached: float = 0.0
     packets: int = 0
     torn: int = 0
-    tried: int = 0
     bad: int = 0
     decoded: int = 0
     holes: float = 0.0
@@ -66,9 +65,7 @@ class Coverage:
             missing = 0.0
         length = max(self.expected, self.reached)
         inside = self.holes / length if length > 0 else 0.0
-        bad = self.bad / (self.tried or self.packets) if self.packets else 0.0
-        torn = self.torn / self.packets if self.packets else 0.0
-        bad = min(1.0, max(bad, torn))
+        bad = min(1.0, max(self.bad, self.torn) / self.packets) if self.packets else 0.0
         absent = min(1.0, max(missing, 0.0) + inside)
         return absent + (1 - absent) * bad
 

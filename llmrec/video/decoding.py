@@ -37,6 +37,8 @@ SKIP: dict[How, Literal["DEFAULT", "NONREF", "NONINTRA"]] = {
 }
 #: Decoders that can pass over a packet and keep count of it; others are not given what is passed over.
 PASSING = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8", "vp9"))
+#: Pictures that build on one another although all of them are called keyframes.
+BUILDING = frozenset(("apng", "gif"))
 #: FFmpeg's numbers of P, B and S frames.
 REFERRING = (2, 3, 4)
 #: A clock that goes back by more than this many seconds was set anew, as where recordings were joined.
@@ -77,38 +79,44 @@ def decoded(
         stamp = frame.pts if frame.pts is not None else frame.dts
         return clock.read(None if stamp is None else float(stamp * (frame.time_base or base)) - origin), frame
 
+    tally = Tally(coverage)
     key: Packet | None = None
     apart: list[VideoFrame] = []  # decoded alone, to be given in their place
-    for parcel, how in _planned(demuxed(container, stream, settings, coverage), plan, origin, Clock(1 / rate, length)):
-        if parcel.key:
-            key = parcel.packet
-        if how is How.ALONE:
-            frame = decode_alone(context, key, parcel.packet) if key is not None else None
-            apart += [frame] if frame is not None else []
-            how = How.SKIP
-        if how is How.SKIP and not passing:
-            continue
-        if plan is not None:
-            context.skip_frame = SKIP[how]
-        for frame in _decode(context, parcel, how, coverage):
-            while apart and frame.pts is not None and (apart[0].pts or 0) < frame.pts:
-                yield timed(apart.pop(0))
+    try:
+        packets = demuxed(container, stream, settings, coverage)
+        for parcel, how in _planned(packets, plan, origin, Clock(1 / rate, length)):
+            if parcel.key:
+                key = parcel.packet
+            if how is How.ALONE:
+                frame = decode_alone(context, key, parcel.packet) if key is not None else None
+                apart += [frame] if frame is not None else []
+                how = How.SKIP
+            tally.met += parcel.size > 0
+            if how is How.SKIP and not passing:
+                continue
             if plan is not None:
-                plan.came(1)
-                if key is not None and frame.pts == key.pts and _refers(frame):
-                    plan.distrust()
-            yield timed(frame)
-        if how is How.END:
-            yield from map(timed, apart)
-            apart = []
+                context.skip_frame = SKIP[how]
+            for frame in _decode(context, parcel, how, tally):
+                while apart and frame.pts is not None and (apart[0].pts or 0) < frame.pts:
+                    yield timed(apart.pop(0))
+                if plan is not None:
+                    plan.came(1)
+                    if key is not None and frame.pts == key.pts and _refers(frame):
+                        plan.distrust()
+                yield timed(frame)
+            if how is How.END:
+                yield from map(timed, apart)
+                apart = []
+                tally.close()
+    finally:
+        tally.close()
 
 
 def decodes_whole(stream: VideoStream, seconds: float, settings: WatchSettings) -> bool:
     """Whether a stream of this length is short or small enough to decode all of it, or is to be."""
     context = stream.codec_context
     pixels = seconds * float(stream.average_rate or 25) * context.width * context.height
-    # an animated PNG does not say how long it is, and each of its pictures builds on the one before
-    return settings.all_frames or 0 < pixels <= CHEAP_PIXELS or context.codec.name == "apng"
+    return settings.all_frames or 0 < pixels <= CHEAP_PIXELS or context.codec.name in BUILDING
 
 
 def _planned(packets: Iterator[Packet], plan: Plan | None, origin: float, clock: Clock) -> Iterator[tuple[Parcel, How]]:
@@ -129,22 +137,37 @@ def _planned(packets: Iterator[Packet], plan: Plan | None, origin: float, clock:
         yield Parcel(0.0, 0, False), How.END
 
 
-def _decode(context: VideoCodecContext, parcel: Parcel, how: How, coverage: Coverage) -> Iterator[VideoFrame]:
+def _decode(context: VideoCodecContext, parcel: Parcel, how: How, tally: Tally) -> Iterator[VideoFrame]:
     import av
 
     wanted = how in (How.WHOLE, How.REFERENCES)
-    coverage.tried += wanted
+    tally.tried += wanted
     try:
         frames = context.decode(parcel.packet)
     except (av.error.FFmpegError, ValueError):
         frames = []
-        coverage.bad += wanted
+        tally.bad += wanted
     if how is How.END:
         context.flush_buffers()
     for frame in frames:
-        coverage.decoded += 1
-        coverage.bad += bool(frame.is_corrupt)
+        tally.coverage.decoded += 1
+        tally.bad += bool(frame.is_corrupt)
         yield frame
+
+
+class Tally:
+    """Damage within a group of packets of which some are decoded: their share stands for the group."""
+
+    def __init__(self, coverage: Coverage) -> None:
+        self.coverage = coverage
+        self.met = self.tried = self.bad = 0
+
+    def close(self) -> None:
+        """Note the group that ends in ``coverage``, and begin another."""
+        if self.bad:
+            share = min(1.0, self.bad / self.tried) if self.tried else 1.0
+            self.coverage.bad += max(1, round(share * self.met))
+        self.met = self.tried = self.bad = 0
 
 
 def _refers(frame: VideoFrame) -> bool:

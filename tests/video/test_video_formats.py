@@ -272,6 +272,19 @@ def test_a_folder_of_photos_is_not_held_in_memory(tmp_path: Path) -> None:
     assert (np.asarray(seen[1].picture()) == np.asarray(picture(seed=9))).all()
 
 
+def test_damage_is_told_where_only_some_packets_are_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmrec.video.decoding.CHEAP_PIXELS", 1)
+    clip = write_clip(tmp_path / "a.mp4", [(1, picture(seed=seed)) for seed in range(1, 13)], gap=10, codec="libx264")
+    assert looks(clip)[1].problem() == ""
+    data = bytearray(clip.read_bytes())
+    start, end = round(len(data) * 0.4), round(len(data) * 0.8)
+    data[start:end] = np.random.default_rng(0).integers(0, 256, end - start, np.uint8).tobytes()
+    clip.write_bytes(data)
+    seen, coverage = looks(clip)
+    assert 0.2 <= coverage.lost <= 0.6, coverage
+    assert len(seen) < 12
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
