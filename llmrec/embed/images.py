@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from llmrec.embed.pictures import PictureEncoder, Tower
+from llmrec.embed.projected import is_projection, load_projected
 from llmrec.embed.towers import CONVOLUTIONAL, ConvolutionalTower, read_config
 from llmrec.errors import InputError, MissingExtraError, ModelError
 from llmrec.models import resolve
-from llmrec.seams import Encoder
+from llmrec.seams import Encoder, ImageEncoder
 
 #: Raised when the same weights come to give other vectors.
 VERSION = 1
@@ -27,16 +28,18 @@ VERSION = 1
 TEXT_KINDS = frozenset({"sentence-encoder", "static-encoder", "text-encoder", "causal-lm"})
 
 
-def load_image_encoder(reference: str, *, device: str | None = None, batch_size: int = 16) -> PictureEncoder:
+def load_image_encoder(reference: str, *, device: str | None = None, batch_size: int = 16) -> ImageEncoder:
     """Load an encoder of pictures.
 
     Args:
         reference: ``starter:NAME``, a local folder or a hub id: an image classifier or backbone, a CLIP or SigLIP
-            model. Several joined by ``+`` work as one; a text encoder among them puts texts beside the pictures.
+            model, or a folder that ``llmrec.train.train_projection`` wrote. Several models joined by ``+`` work as
+            one; a text encoder among them puts texts beside the pictures.
         device: ``cpu``, ``cuda``, ``cuda:N``; None: CUDA where there is one.
         batch_size: Pictures that are encoded together.
 
     Raises:
+        ArtefactError: A trained projection that is damaged, or made over other models than there are now.
         ModelError: The model cannot be found, loaded, is not safe to load, or is none of pictures.
         InputError: An option that cannot be, or parts that cannot be joined.
         MissingExtraError: Pillow is not installed.
@@ -47,6 +50,12 @@ def load_image_encoder(reference: str, *, device: str | None = None, batch_size:
         raise MissingExtraError("encoding pictures", "video") from error
     if batch_size < 1:
         raise InputError(f"batch_size={batch_size}: must be 1 or more", next_step="Leave it out for 16.")
+    if is_projection(Path(reference)):
+
+        def tower_of(beneath: str) -> ImageEncoder:
+            return load_image_encoder(beneath, device=device, batch_size=batch_size)
+
+        return load_projected(Path(reference), tower_of, device)
     names = [reference] if Path(reference).exists() else reference.split("+")
     towers, texts = [], None
     digests, references = [], []

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TOP = 10
 
 #: Share of a cosine between two pictures that their places among the texts decide.
-NAMES_SHARE = 0.3
+NAMES_SHARE = 0.1
 
 
 class JoinedTower:
