@@ -54,6 +54,10 @@ def watch(
         ),
     ] = "none",
     max_frames: Annotated[int, typer.Option(min=1, help="Keyframes of a content at most.")] = 12,
+    all_frames: Annotated[
+        bool,
+        typer.Option("--all-frames", help="Decode all of long files too: misses less, takes up to ten times as long."),
+    ] = False,
     language: Annotated[str, typer.Option(help="Language of the speech, such as 'en' (default: detected).")] = "",
     kind: Annotated[
         Literal["video", "live", "post"] | None, typer.Option(help="Kind of the contents (default: by the file).")
@@ -108,7 +112,14 @@ def watch(
     if not media:
         raise InputError("no files are named", next_step="Give at least one video.")
     frames = frames or (None if output == "-" or live else Path(f"{output}.frames"))
-    settings = WatchSettings(max_frames=max_frames, screen_text=ocr, speech=speech, language=language, threads=threads)
+    settings = WatchSettings(
+        max_frames=max_frames,
+        all_frames=all_frames,
+        screen_text=ocr,
+        speech=speech,
+        language=language,
+        threads=threads,
+    )
     captioner = _captioner(caption_model, frames, threads)
     if live:
         hop = hop if hop is not None else max(1.0, 0.75 * window)
