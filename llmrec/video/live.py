@@ -6,31 +6,36 @@
         print(window.content.id, window.lag, [text.text for text in window.content.timed_text])
     # live-shop@000015 2.8 ['the santoku is on offer', 'SANTOKU 17 cm']
 
-A thread reads each stream; windows wait in a queue of two. When watching is slower than the stream, fewer pictures of
-a window are looked at; when even that is too slow, windows are left out, and both are told. A source that can wait
+A thread reads each stream; windows wait in a queue of two. A window that has no more time looks at fewer pictures; when
+even that is too slow, windows are left out, and both are told. A source that can wait
 (a file, a playlist) is held back instead while watching is ahead of real time.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Condition, Event
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
 from llmrec.errors import LlmrecError
 from llmrec.records import Content, TimedText
+from llmrec.video.choosing import Run
 from llmrec.video.keyframes import file_name
 from llmrec.video.live_intake import Intake
 from llmrec.video.live_settings import LiveSettings
 from llmrec.video.live_source import LiveSource, live_sources
 from llmrec.video.live_windows import Window
 from llmrec.video.screen import RapidReader, Reading, ScreenReader
+from llmrec.video.sound import RATE, Block
 from llmrec.video.speech import Transcript
 from llmrec.video.stopwatch import Stopwatch
 from llmrec.video.watcher import Watcher
@@ -42,6 +47,8 @@ if TYPE_CHECKING:
 WAITING = 2
 #: Pictures whose text is remembered: windows overlap.
 REMEMBERED = 64
+#: Pictures of a window that are looked at however late it is.
+FEWEST = 2
 #: Seconds to wait for the threads when watching ends early.
 LEAVE = 2.0
 
@@ -118,6 +125,7 @@ def watch_live(
                 on_end(StreamEnd(intake.source.name, fault if failed else intake.ended, failed))
     finally:
         desk.leave(intakes)
+        sight.close()
     if error is not None:
         raise error
 
@@ -182,28 +190,26 @@ class _Sight:
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
         if watcher.settings.screen_text:
-            watcher.screen_reader = Remembering(watcher.screen_reader or RapidReader(watcher.settings))
+            watcher.screen_reader = self._reader = Remembering(watcher.screen_reader or RapidReader(watcher.settings))
+            self._reader.read(_blank())  # the first reading takes longest
+        watcher.hear([Block(0.0, np.zeros(RATE, np.float32))])
+        self._ears = ThreadPoolExecutor(1, "ears")
 
     def watch(self, intake: Intake, window: Window, live: LiveSettings, share: int) -> LiveWindow:
-        """Listen first, then look at as many pictures as there is time for."""
-        clock, name = Stopwatch(), intake.source.name
-        transcript = Transcript([], "")
+        """Listen, and meanwhile look at as many pictures as there is time for."""
+        clock, name, block = Stopwatch(), intake.source.name, window.block()
         late = intake.pace.lag(window.end, time.monotonic())
-        block = window.block()
-        if block is not None:
-            with clock.part("speech"):
-                transcript = self.watcher.hear([block])
-        most = window.chooser.budget if intake.is_over else intake.pace.pictures(late, window.chooser.budget, share)
-        runs = window.runs(window.chooser.budget)
+        heard = self._ears.submit(self._hear, block, clock)
+        runs = window.chooser.finish()
         found = len(runs)
-        if most < found:
-            runs = window.runs(most)
+        runs = self._look(runs, math.inf if intake.is_over else intake.pace.room(late, share), clock)
+        transcript = heard.result()
+        if len(runs) < found:
             window.problems.append(f"{late:.1f} s behind: looked at {len(runs)} of {found} pictures")
         folder = self.watcher.frames_dir / file_name(name) if self.watcher.frames_dir is not None else None
-        before = time.perf_counter()
         keyframes, screen = self.watcher.look(runs, folder, clock)
-        intake.pace.worked(len(runs), time.perf_counter() - before, clock.seconds.get("speech", 0.0))
         texts = [_within(text, window) for text in (*transcript.pieces, *screen, *window.captions)]
+        encoder = self.watcher.image_encoder
         content = Content(
             id=f"{name}@{int(window.start):06d}",
             kind="live",
@@ -211,12 +217,46 @@ class _Sight:
             language=self.watcher.settings.language or transcript.language,
             timed_text=tuple(sorted(texts, key=lambda text: (text.start, text.end))),
             keyframes=tuple(keyframes),
-            image_encoder=self.watcher.image_encoder.digest
-            if self.watcher.image_encoder is not None and keyframes
-            else "",
+            image_encoder=encoder.digest if encoder is not None and keyframes else "",
         )
         lag = round(intake.pace.lag(window.end, time.monotonic()), 3)
         return LiveWindow(content, lag, len(runs), found, tuple(window.problems), clock.seconds)
+
+    def close(self) -> None:
+        self._ears.shutdown(wait=False, cancel_futures=True)
+
+    def _hear(self, block: Block | None, clock: Stopwatch) -> Transcript:
+        if block is None:
+            return Transcript([], "")
+        with clock.part("speech"):
+            return self.watcher.hear([block])
+
+    def _look(self, runs: list[Run], room: float, clock: Stopwatch) -> list[Run]:
+        """Read the pictures, those first that lie farthest apart, until the time is up; gives those that were read."""
+        if not self.watcher.settings.screen_text:
+            return runs
+        seen: list[int] = []
+        begun = time.monotonic()
+        with clock.part("screen"):
+            for number in spread(len(runs)):
+                if len(seen) >= FEWEST and time.monotonic() - begun >= room:
+                    break
+                self._reader.read(runs[number].best.picture())
+                seen.append(number)
+        return [runs[number] for number in sorted(seen)]
+
+
+def spread(count: int) -> list[int]:
+    """The numbers below ``count``, each as far as can be from those before: 0, 4, 2, 1, 3 for five."""
+    order = [0, count - 1] if count > 1 else [0] * count
+    gaps = deque([(0, count - 1)])
+    while gaps:
+        low, high = gaps.popleft()
+        middle = (low + high) // 2
+        if low < middle < high:
+            order.append(middle)
+            gaps += [(low, middle), (middle, high)]
+    return order
 
 
 def _within(text: TimedText, window: Window) -> TimedText:
@@ -240,3 +280,9 @@ class Remembering:
             if len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return self._known[key]
+
+
+def _blank() -> Image:
+    from PIL import Image as images
+
+    return images.new("RGB", (640, 360), "white")

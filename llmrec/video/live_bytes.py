@@ -42,12 +42,16 @@ class Wait:
         waited: ``time.monotonic()`` when data came that had been waited for; 0: not since it was last looked at.
         asked: ``time.monotonic()`` when the demultiplexer was last asked for something.
         over: Why the stream ended, empty while it has not.
+        fault: What ended the stream while FFmpeg was reading: errors do not pass through it, so they wait here.
+        missing: What could not be had of parts of a stream, which FFmpeg passes over.
     """
 
     def __init__(self, idle: float, stop: Event) -> None:
         self.idle, self.stop = idle, stop
         self.waited = self.asked = 0.0
         self.over = ""
+        self.fault: Exception | None = None
+        self.missing: list[str] = []
 
     def gives_up(self, since: float) -> bool:
         """Wait a moment for data that were last seen at ``since`` (monotonic seconds); True: stop waiting."""
@@ -55,6 +59,13 @@ class Wait:
             self.over = f"nothing came for {self.idle:g} s"
             return True
         return self.stop.wait(POLL)
+
+    def lost(self, broken: Broken, *, is_part: bool) -> None:
+        """Note that a connection was lost."""
+        if is_part:
+            self.missing.append(str(broken))
+        else:
+            self.fault = self.fault or broken
 
     def came(self, since: float) -> None:
         """Data came that were asked for at ``since``."""
@@ -110,12 +121,12 @@ class Pipe:
 class HttpBytes:
     """The body of an answer; one that is a playlist is held to ``LONGEST_PLAYLIST``.
 
-    Raises:
-        Broken: When reading: the connection was lost before the body ended.
+    A connection that is lost before the body ended is noted in ``wait``: as a missing part if it ``is_part`` of a
+    stream, else as what ended the stream.
     """
 
-    def __init__(self, response: httpx.Response, wait: Wait) -> None:
-        self._response, self._wait = response, wait
+    def __init__(self, response: httpx.Response, wait: Wait, *, is_part: bool = False) -> None:
+        self._response, self._wait, self._is_part = response, wait, is_part
         self._chunks: Iterator[bytes] = response.iter_raw()  # as they come, not in blocks
         self._held, self._count = b"", 0
         self.head = self._next()
@@ -127,7 +138,8 @@ class HttpBytes:
         data = self._held or self._next()
         self._count += len(data[:size])
         if self.is_playlist and self._count > LONGEST_PLAYLIST:
-            raise Broken(f"a playlist longer than {LONGEST_PLAYLIST >> 20} MiB")
+            self._wait.fault = Broken(f"a playlist longer than {LONGEST_PLAYLIST >> 20} MiB")
+            return b""
         self._held = data[size:]
         return data[:size]
 
@@ -138,13 +150,26 @@ class HttpBytes:
         try:
             chunk = next(self._chunks, b"")
         except httpx.HTTPError as error:
-            raise Broken(str(error) or type(error).__name__) from error
+            self._wait.lost(Broken(str(error) or type(error).__name__), is_part=self._is_part)
+            return b""
         if "content-length" not in self._response.headers:  # a stream without end rather than a segment of one
             self._wait.came(before)
         return chunk
 
     def close(self) -> None:
         self._response.close()
+
+
+class Nothing:
+    """What is given for an address that cannot be opened: an empty file."""
+
+    is_playlist = False
+
+    def read(self, size: int) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        pass
 
 
 class LocalFile:

@@ -10,10 +10,6 @@ from __future__ import annotations
 JUMP = 10.0
 #: Share of the time between windows that may be spent on one.
 SHARE = 0.9
-#: Pictures that are looked at however late it is.
-FEWEST = 2
-#: Weight of the last window in the running costs.
-NEW = 0.5
 
 
 class StreamClock:
@@ -55,7 +51,7 @@ class StreamClock:
 
 
 class Pace:
-    """How late watching is, and how many pictures it can look at without falling behind.
+    """How late watching is, and how long it may take without falling behind.
 
     Args:
         hop: Seconds of stream for each window.
@@ -64,7 +60,6 @@ class Pace:
 
     def __init__(self, hop: float, begun: float) -> None:
         self._hop, self._edge = hop, begun
-        self._picture = self._sound = 0.0
 
     def at_edge(self, second: float, wall: float) -> None:
         """The second had to be waited for until ``wall``: there is nothing newer."""
@@ -74,16 +69,6 @@ class Pace:
         """Seconds since that second of the stream could be had; below 0: ahead of real time, as in a finished file."""
         return wall - self._edge - second
 
-    def worked(self, pictures: int, looking: float, listening: float) -> None:
-        """Learn from a window what a picture costs, and what the sound of a window costs (seconds)."""
-        if pictures:
-            each = looking / pictures
-            self._picture = each if self._picture == 0 else NEW * each + (1 - NEW) * self._picture
-        self._sound = listening if self._sound == 0 else NEW * listening + (1 - NEW) * self._sound
-
-    def pictures(self, lag: float, most: int, streams: int = 1) -> int:
-        """Pictures to look at in a window that is ``lag`` seconds late, when so many streams share the machine."""
-        if self._picture == 0:
-            return most
-        room = SHARE * self._hop / streams - self._sound - lag
-        return max(min(FEWEST, most), min(most, int(room / self._picture)))
+    def room(self, lag: float, streams: int = 1) -> float:
+        """Seconds that a window which is ``lag`` seconds late may take, when so many streams share the machine."""
+        return SHARE * self._hop / streams - lag

@@ -80,7 +80,7 @@ class Intake(Thread):
     def _connect_until_over(self) -> None:
         pause = FIRST_TRY
         while not self._stop_asked.is_set():
-            before, begun = self._heard, time.monotonic()
+            before, begun, self._wait.fault = self._heard, time.monotonic(), None
             try:
                 with open_live(self.source, self._settings, self._live, self._wait) as container:
                     self.connections += 1
@@ -88,7 +88,7 @@ class Intake(Thread):
                         self.pace.at_edge(0.0, begun)
                         self.title = container.metadata.get("title", "")
                     self._wait.waited = 0.0  # what was waited for while opening lies in FFmpeg's hands
-                    if self._read(container):
+                    if self._watch(container):
                         self.ended = self.ended or self._wait.over or "the stream ended"
                         return
                     reason = "the connection ended"
@@ -109,15 +109,21 @@ class Intake(Thread):
             self._stop_asked.wait(min(pause, max(0.0, self._live.idle - (time.monotonic() - self._heard))))
             self._clock.reconnected(time.monotonic())
 
-    def _read(self, container: InputContainer) -> bool:
+    def _watch(self, container: InputContainer) -> bool:
         """Read a connection; True: the stream is over, False: the connection is."""
-        import av
-
         hears = self._settings.speech != NO_SPEECH
         senses = Senses(container, self._settings, self._clock, self._rolling, hears=hears)
         if not senses.streams:
             what = "no pictures, and sound is not listened to" if not hears else "neither pictures nor sound"
             raise InputError(f"{self.source.shown}: has {what}", next_step=WRITE)
+        try:
+            return self._read(container, senses)
+        finally:
+            self._tell(senses)
+
+    def _read(self, container: InputContainer, senses: Senses) -> bool:
+        import av
+
         faults = 0
         packets = container.demux(senses.streams)
         while not self._stop_asked.is_set():
@@ -125,20 +131,23 @@ class Intake(Thread):
             try:
                 packet = next(packets)
             except StopIteration:
+                if self._wait.fault is not None:
+                    raise self._wait.fault from None
                 return self.source.kind != "ffmpeg"  # a server that goes away and one that is done look alike
-            except (Broken, Over, InputError):
-                raise
             except (av.error.FFmpegError, OSError, IndexError) as error:
-                faults += 1
+                reason = getattr(error, "strerror", None) or type(error).__name__
+                if self._wait.fault is not None:
+                    raise self._wait.fault from error
                 if self.source.kind not in ("file", "pipe"):
-                    raise Broken(getattr(error, "strerror", None) or type(error).__name__) from error
+                    raise Broken(reason) from error
+                faults += 1
                 if faults > FAULTS:
-                    raise InputError(
-                        f"{self.source.shown}: cannot be read on ({getattr(error, 'strerror', None) or error})",
-                        next_step="The recording is damaged from here on.",
-                    ) from error
+                    step = "The recording is damaged from here on."
+                    raise InputError(f"{self.source.shown}: cannot be read on ({reason})", next_step=step) from error
                 packets = container.demux(senses.streams)
                 continue
+            if isinstance(self._wait.fault, InputError):
+                raise self._wait.fault
             if self._taken(senses, packet):
                 return True
             faults = 0 if packet.size else faults
@@ -169,6 +178,8 @@ class Intake(Thread):
         if senses.passed:
             self._problems.append(f"decoding fell behind: {senses.passed} frames were passed over")
         senses.bad = senses.passed = 0
+        self._problems += [f"a part is missing: {lost}" for lost in self._wait.missing]
+        self._wait.missing = []
 
     def _hand(self, window: Window) -> None:
         window.problems += self._problems

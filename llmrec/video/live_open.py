@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llmrec.errors import InputError
-from llmrec.video.live_bytes import Broken, GrowingFile, Over, Pipe, Wait
+from llmrec.video.live_bytes import Broken, GrowingFile, Pipe, Wait
 from llmrec.video.live_reach import PATIENCE, Reach, no_reach
 from llmrec.video.live_settings import LiveSettings
 from llmrec.video.live_source import FORMATS, PROTOCOLS, LiveSource
@@ -74,8 +74,6 @@ def open_live(source: LiveSource, settings: WatchSettings, live: LiveSettings, w
             options["protocol_whitelist"] = "http,https" if source.kind == "http" else "file"
         try:
             container = av.open(file, options=options, **arguments)
-        except (InputError, Broken, Over):
-            raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise _unopened(source, error, wait) from error
         with container:
@@ -84,6 +82,8 @@ def open_live(source: LiveSource, settings: WatchSettings, live: LiveSettings, w
 
 def _unopened(source: LiveSource, error: Exception, wait: Wait) -> Exception:
     """What is wrong with a stream that cannot be opened; FFmpeg's own words may hold the address."""
+    if wait.fault is not None:
+        return wait.fault
     reason = wait.over or getattr(error, "strerror", None) or type(error).__name__
     if source.kind == "ffmpeg":
         return Broken(reason)

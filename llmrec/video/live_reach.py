@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from llmrec.errors import InputError
-from llmrec.video.live_bytes import WAITED, Broken, HttpBytes, LocalFile, Over, Wait
+from llmrec.video.live_bytes import WAITED, Broken, HttpBytes, LocalFile, Nothing, Over, Wait
 from llmrec.video.live_source import LiveSource
 from llmrec.video.source import public_address
 
@@ -47,6 +47,7 @@ class Reach:
         self._ready: dict[str, HttpBytes | LocalFile] = {}
         self._client: httpx.Client | None = None
         self._fresh, self._again = time.monotonic(), False
+        self._playlists: set[str] = set()
 
     def __enter__(self) -> Reach:
         return self
@@ -67,27 +68,36 @@ class Reach:
         self._ready[address] = body
         return address, body.is_playlist
 
-    def open(self, address: str, flags: int, options: dict[str, str]) -> HttpBytes | LocalFile:
+    def open(self, address: str, flags: int, options: dict[str, str]) -> HttpBytes | LocalFile | Nothing:
         """What PyAV calls for every address (``io_open``).
 
-        Raises:
-            InputError: The address is out of bounds.
-            Broken: The server does not give it.
-            Over: Nothing new was in the playlist for too long.
+        What is wrong becomes ``Wait.fault``: an ``InputError`` where the address is out of bounds, ``Broken`` where the
+        server does not give a playlist, ``Over`` where nothing new was in it for too long. A segment that cannot be had
+        is missing.
         """
-        if self._wait.stop.is_set():
-            raise Over("stopped")
-        body = self._ready.pop(address, None)
-        if body is None:
-            scheme = urlsplit(address).scheme.lower()
-            if scheme in ("http", "https"):
-                body, _ = self._fetch(address, options)
-            elif self._folder is not None and scheme in ("", "file"):
-                body = self._local(address)
-            else:
-                raise self._refusal(address)
-        self._note(body.is_playlist)
+        try:
+            if self._wait.stop.is_set() or self._wait.over:
+                raise Over(self._wait.over or "stopped")
+            body = self._ready.pop(address, None) or self._body(address, options)
+            self._note(body.is_playlist)
+        except Broken as error:
+            self._wait.lost(error, is_part=address not in self._playlists)
+            return Nothing()
+        except (InputError, Over) as error:
+            if not isinstance(self._wait.fault, InputError):
+                self._wait.fault = error
+            return Nothing()
+        if body.is_playlist:
+            self._playlists.add(address)
         return body
+
+    def _body(self, address: str, options: dict[str, str]) -> HttpBytes | LocalFile:
+        scheme = urlsplit(address).scheme.lower()
+        if scheme in ("http", "https"):
+            return self._fetch(address, options, is_part=address not in self._playlists)[0]
+        if self._folder is not None and scheme in ("", "file"):
+            return self._local(address)
+        raise self._refusal(address)
 
     def _note(self, is_playlist: bool) -> None:
         """A segment for which the playlist had to be asked again, after a while: we are at the live edge."""
@@ -112,7 +122,7 @@ class Reach:
         except OSError as error:
             raise Broken(f"{path.name}: {error.strerror or error}") from error
 
-    def _fetch(self, address: str, options: dict[str, str]) -> tuple[HttpBytes, str]:
+    def _fetch(self, address: str, options: dict[str, str], *, is_part: bool = False) -> tuple[HttpBytes, str]:
         """The answer of a server, and the address that gave it."""
         headers = {"Accept-Encoding": "identity", "User-Agent": "llmrec"}
         if "end_offset" in options:  # a segment that is a part of a longer file
@@ -130,7 +140,7 @@ class Reach:
         if response.headers.get("content-encoding", "identity") != "identity":
             response.close()
             raise Broken(f"{shown} answers packed data that were not asked for")
-        return HttpBytes(response, self._wait), address
+        return HttpBytes(response, self._wait, is_part=is_part), address
 
     def _answer(self, address: str, headers: dict[str, str]) -> httpx.Response:
         import httpx
@@ -202,6 +212,6 @@ def _origin(address: str) -> tuple[str, str | None, int]:
     return parts.scheme.lower(), parts.hostname, _port(address)
 
 
-def no_reach(address: str, flags: int, options: dict[str, Any]) -> HttpBytes:
+def no_reach(address: str, flags: int, options: dict[str, Any]) -> Nothing:
     """``io_open`` of a stream that may open nothing else."""
-    raise InputError("the stream names another file", next_step="Do not watch it: it is broken or hostile.")
+    return Nothing()

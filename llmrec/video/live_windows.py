@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec.records import TimedText
-from llmrec.video.choosing import Chooser, Run
+from llmrec.video.choosing import Chooser
 from llmrec.video.sound import GAP, RATE, Block
 
 if TYPE_CHECKING:
@@ -41,11 +41,6 @@ class Window:
     captions: list[TimedText] = field(default_factory=list)
     last: float = -1.0
     problems: list[str] = field(default_factory=list)
-
-    def runs(self, most: int) -> list[Run]:
-        """At most so many pictures that differ, in order of time; can be asked once."""
-        self.chooser.budget = min(most, self.chooser.budget)
-        return self.chooser.finish()
 
     def block(self) -> Block | None:
         """The sound as one block; gaps are silence."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from llmrec.errors import InputError
+from tests.video.clips import picture
 from tests.video.streams import (
     Colours,
     Written,
@@ -176,14 +177,14 @@ def test_a_server_that_is_gone_for_long_ends_the_stream(tmp_path: Path) -> None:
 
 def test_slow_watching_looks_at_fewer_pictures_and_stays_near_the_stream(tmp_path: Path) -> None:
     """A new scene every half second, half a second for each picture: all of them would take twice the time there is."""
-    changes = [(number / 2, ["RED", "GREEN", "BLUE"][number % 3]) for number in range(20)]
+    stills = [picture(seed=seed, size=(160, 120)) for seed in range(1, 20)]
     path = tmp_path / "show.ts"
     path.touch()
-    with writing(Written(path), "mpegts", 8, scenes(8, *changes)):
+    with writing(Written(path), "mpegts", 8, lambda second: stills[int(2 * second + 1e-6)]):
         windows, _, _ = follow(path, Colours(0.6), hears=False, window=2, hop=1, idle=1)
-    assert windows[0].pictures == windows[0].found == 3
+    assert all(2 <= window.pictures <= window.found for window in windows)
     told = [problem for window in windows for problem in window.problems]
-    assert any("behind: looked at 2 of 3 pictures" in problem or "were left out" in problem for problem in told)
+    assert any("behind: looked at 2 of " in problem for problem in told)
     assert max(window.lag for window in windows) < 4.0
 
 

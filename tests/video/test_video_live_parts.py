@@ -18,7 +18,7 @@ from llmrec.records import Content, TimedText
 from llmrec.storage import read_records
 from llmrec.video.choosing import Chooser
 from llmrec.video.frames import Candidate
-from llmrec.video.live import Remembering, _Desk
+from llmrec.video.live import Remembering, _Desk, spread
 from llmrec.video.live_bytes import GrowingFile, Pipe, Wait
 from llmrec.video.live_clock import Pace, StreamClock
 from llmrec.video.live_log import LiveLog
@@ -68,18 +68,18 @@ def test_lag_is_told_from_the_live_edge() -> None:
     assert pace.lag(50.0, wall=133.5) == 3.5
 
 
-def test_pictures_are_as_many_as_there_is_time_for() -> None:
+def test_a_late_window_has_less_time() -> None:
     pace = Pace(hop=10, begun=0.0)
-    assert pace.pictures(lag=99.0, most=10) == 10, "nothing is known of their cost yet"
-    pace.worked(pictures=5, looking=5.0, listening=2.0)
-    # 0.9 * 10 s - 2 s for the sound = 7 s at 1 s each
-    assert pace.pictures(lag=0.0, most=10) == 7
-    assert pace.pictures(lag=3.0, most=10) == 4
-    assert pace.pictures(lag=50.0, most=10) == 2, "never none"
-    assert pace.pictures(lag=-20.0, most=10) == 10
-    assert pace.pictures(lag=0.0, most=10, streams=2) == 2  # 4.5 - 2 = 2.5
-    pace.worked(pictures=1, looking=3.0, listening=2.0)  # now 2 s each
-    assert pace.pictures(lag=0.0, most=10) == 3
+    assert pace.room(lag=0.0) == 9.0
+    assert pace.room(lag=4.0) == 5.0
+    assert pace.room(lag=-20.0) == 29.0
+    assert pace.room(lag=0.0, streams=2) == 4.5
+
+
+@given(st.integers(0, 40))
+def test_pictures_are_read_far_apart_first(count: int) -> None:
+    assert sorted(spread(count)) == list(range(count))
+    assert spread(5) == [0, 4, 2, 1, 3]
 
 
 def still(second: float, seed: int) -> Candidate:
@@ -93,8 +93,8 @@ def test_windows_overlap_and_close_in_order() -> None:
         rolling.frame(still(float(second), seed=1 + second // 10))
     first, second = rolling.close(35.0)
     assert (first.start, first.end, second.start, second.end) == (0, 20, 15, 35)
-    assert [(run.start, run.end) for run in first.runs(10)] == [(0, 10), (10, 19)]
-    assert [(run.start, run.end) for run in second.runs(10)] == [(15, 20), (20, 30), (30, 34)]
+    assert [(run.start, run.end) for run in first.chooser.finish()] == [(0, 10), (10, 19)]
+    assert [(run.start, run.end) for run in second.chooser.finish()] == [(15, 20), (20, 30), (30, 34)]
     (third,) = rolling.finish()
     assert (third.start, third.end) == (30, 49), "45-65 s would add nothing to it"
     assert rolling.finish() == []
