@@ -215,7 +215,8 @@ def runs(
     rows: dict[str, tuple[list[Sequence[Intent]], Mapping[str, float]]] = {"raw words": (none, base)}
     for name, intents in added.items():
         rows[f"{name} alone"] = (intents, {"intent": 1.0})
-        rows |= {f"raw words + {share:g} {name}": (intents, {**base, "intent": share}) for share in SHARES}
+        shares = SHARES if name in ("intent", "keywords") else (0.5,)
+        rows |= {f"raw words + {share:g} {name}": (intents, {**base, "intent": share}) for share in shares}
     hits: dict[str, list[Any]] = {}
     out = {}
     for row, (intents, weights) in rows.items():

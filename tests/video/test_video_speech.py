@@ -13,20 +13,11 @@ from hypothesis import strategies as st
 from llmrec.errors import ModelError
 from llmrec.records import TimedText
 from llmrec.video.coverage import Coverage
+from llmrec.video.doubts import believable, is_loop, is_phantom, without_echoes
 from llmrec.video.settings import WatchSettings
 from llmrec.video.sound import RATE, Block, sound_blocks
 from llmrec.video.source import audio_stream, open_container
-from llmrec.video.speech import (
-    Span,
-    WhisperReader,
-    believable,
-    is_loop,
-    is_phantom,
-    speech_blocks,
-    unpacked,
-    windows,
-    without_echoes,
-)
+from llmrec.video.speech import Span, WhisperReader, speech_blocks, unpacked, windows
 from tests.video.clips import tone, write_clip
 
 SPOKEN = Path(__file__).parent / "data" / "spoken.ogg"
@@ -118,30 +109,56 @@ def test_what_whisper_makes_of_crowds_is_dropped() -> None:
 
 
 class FakeWhisper:
-    """Hears one sentence in each window; tells the language by the window's first sample."""
+    """Hears one sentence in each window; tells the language by the mean of what is not silence."""
 
-    languages = {1: ("de", 0.9), 2: ("en", 0.95), 3: ("nn", 0.3)}
+    languages = {1: ("de", 0.97), 2: ("en", 0.95), 3: ("nn", 0.3), 15: ("en", 0.6)}
 
     def __init__(self) -> None:
         self.asked: list[str | None] = []
+        self.detected = 0
+
+    def language(self, samples: np.ndarray) -> tuple[str, float]:
+        mean = float(samples[samples != 0].mean()) * 10
+        return self.languages[round(mean) if abs(mean - round(mean)) < 0.1 else 15]
 
     def transcribe(self, samples: np.ndarray, language: str | None = None, **options: object):
         self.asked.append(language)
-        found, sure = self.languages[round(samples[0] * 10)]
+        found, sure = self.language(samples)
         info = SimpleNamespace(language=language or found, language_probability=1.0 if language else sure)
         return iter([segment(f"in {info.language} cup number {len(self.asked)}")]), info
 
+    def detect_language(self, samples: np.ndarray):
+        self.detected += 1
+        return (*self.language(samples), [])
 
-def test_languages_may_change_and_an_unsure_window_takes_the_likeliest(monkeypatch: pytest.MonkeyPatch) -> None:
+
+def reader_of(model: FakeWhisper, found: list, monkeypatch: pytest.MonkeyPatch) -> WhisperReader:
     from llmrec.video import speech
 
     reader = WhisperReader.__new__(WhisperReader)
-    reader.language, model = "", FakeWhisper()
-    reader._model = model
+    reader.language, reader._model = "", model
+    monkeypatch.setattr(speech, "speech_blocks", lambda _blocks: iter(found))
+    return reader
+
+
+def test_a_window_of_two_languages_is_cut_where_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = FakeWhisper()
+    samples = np.full(24 * RATE, 0.1, np.float32)
+    samples[12 * RATE :] = 0.2  # German, then English; the last four seconds are unsure
+    samples[20 * RATE :] = 0.3
+    found = [(100.0, samples, spans((0, 4), (5, 9), (12, 16), (16.5, 19.5), (20, 24)))]
+    heard = reader_of(model, found, monkeypatch).listen([])
+    assert model.asked == [None, "de", "en"] and model.detected == 5
+    assert [(piece.start, piece.text[:5]) for piece in heard.pieces] == [(100.0, "in de"), (112.0, "in en")]
+    assert heard.language == "en"
+
+
+def test_languages_may_change_and_an_unsure_window_takes_the_likeliest(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = FakeWhisper()
     values = [0.1, 0.3, 0.2, 0.2, 0.3]  # de, unsure, en, en, unsure
     blocks = [Block(30.0 * i, np.full(20 * RATE, value, np.float32)) for i, value in enumerate(values)]
     found = [(block.start, block.samples, [Span(0, 20 * RATE)]) for block in blocks]
-    monkeypatch.setattr(speech, "speech_blocks", lambda _blocks: iter(found))
+    reader = reader_of(model, found, monkeypatch)
     heard = reader.listen(blocks)
     assert model.asked == [None, None, "de", None, None, None, "en"]
     assert [piece.text.split()[1] for piece in heard.pieces] == ["de", "de", "en", "en", "en"]
