@@ -94,7 +94,7 @@ def run(folder: Path, seed: int, count: int) -> dict[str, Any]:
     clips = whole_clips(folder / "whole", examples)
     canary = Canary(folder / "canary", clips)
     faults = [*damaged(clips, folder / "files", rng), *bombs(folder / "files", clips)]
-    faults += playlists(folder / "files", canary, rng, max(0, 1000 - len(faults)))
+    faults += playlists(canary, rng, max(0, 1000 - len(faults)))
     faults = sorted(rng.sample(faults, count)) if count < len(faults) else faults
     peers = {name: Peer(name, LIMIT) for name in ("opencv", "pyav")}
     begun, rows = time.monotonic(), []
@@ -122,7 +122,7 @@ def run(folder: Path, seed: int, count: int) -> dict[str, Any]:
             if sys.stderr.isatty() or number % 100 == 99:
                 print(f"{number + 1} of {len(faults)}, {time.monotonic() - begun:.0f} s", file=sys.stderr)
         scripts = {}
-        for name, address in twelve_scripts(folder / "scripts", canary, clips).items():
+        for name, address in twelve_scripts(canary, clips).items():
             canary.opened()
             result = watcher.attempt(address)
             said = result.message if isinstance(result, WatchFailure) else "a content"

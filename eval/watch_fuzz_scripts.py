@@ -17,7 +17,9 @@ IN_OPEN, IN_NONBLOCK = 0x20, os.O_NONBLOCK
 
 
 class Canary:
-    """A folder of files that nobody may open, watched with inotify while in the ``with`` block.
+    """Files ``canary…`` that nobody may open, watched with inotify while in the ``with`` block.
+
+    Scripts lie beside them: FFmpeg lets a concat script name files of its own folder without more ado.
 
     Raises:
         OSError: There is no inotify here.
@@ -54,15 +56,14 @@ class Canary:
             at = 0
             while at < len(data):
                 _, mask, _, length = struct.unpack_from("iIII", data, at)
-                seen |= bool(mask & IN_OPEN) and length > 0  # length 0: the folder itself was listed
+                seen |= bool(mask & IN_OPEN) and data[at + 16 : at + 16 + length].startswith(b"canary")
                 at += 16 + length
         return seen
 
 
-def twelve_scripts(folder: Path, canary: Canary, clips: dict[str, Path]) -> dict[str, str]:
+def twelve_scripts(canary: Canary, clips: dict[str, Path]) -> dict[str, str]:
     """The name of each script and the path (or address) to give a reader."""
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = script_texts(canary)
+    folder, texts = canary.folder, script_texts(canary)
     named: dict[str, str] = {}
     for name in ("concat script", "HLS playlist", "HLS with a map", "DASH manifest", "SDP", "SVG drawing"):
         path = folder / f"{name.replace(' ', '-')}.mp4"
@@ -75,7 +76,6 @@ def twelve_scripts(folder: Path, canary: Canary, clips: dict[str, Path]) -> dict
     named["lavfi graph in a path"] = f"lavfi:movie={canary.clip}"
     drefs = folder / "drefs.mov"
     drefs.write_bytes(_drefs(clips["plain.mov"].read_bytes(), canary))
-    shutil.copy(canary.clip, canary.folder / "drefs-canary.mp4")
     named["QuickTime data reference"] = str(drefs)
     assert len(named) == 12
     return named
@@ -83,7 +83,7 @@ def twelve_scripts(folder: Path, canary: Canary, clips: dict[str, Path]) -> dict
 
 def script_texts(canary: Canary) -> dict[str, bytes]:
     """Scripts by name."""
-    clip, stream = canary.clip, canary.stream
+    clip, stream = canary.clip.name, canary.stream.name
     hls = f"#EXTM3U\n#EXT-X-VERSION:7\n#EXT-X-TARGETDURATION:6\n{{}}#EXTINF:6,\n{stream}\n#EXT-X-ENDLIST\n"
     dash = (
         '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
@@ -98,7 +98,7 @@ def script_texts(canary: Canary) -> dict[str, bytes]:
         "concat list": f"file '{clip}'\n".encode(),
         "HLS playlist": hls.format("").encode(),
         "HLS with a map": hls.format(f'#EXT-X-MAP:URI="{clip}"\n').encode(),
-        "HLS of words": f"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\n{canary.words}\n#EXT-X-ENDLIST\n".encode(),
+        "HLS of words": f"#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\n{canary.words.name}\n#EXT-X-ENDLIST\n".encode(),
         "DASH manifest": dash.encode(),
         "SDP": sdp.encode(),
         "SVG drawing": image.encode(),
@@ -111,9 +111,8 @@ def script_texts(canary: Canary) -> dict[str, bytes]:
     }
 
 
-def playlists(folder: Path, canary: Canary, rng: random.Random, count: int) -> list[Fault]:
+def playlists(canary: Canary, rng: random.Random, count: int) -> list[Fault]:
     """``count`` scripts under names of media, some behind a byte order mark, blanks, zeros or the start of a video."""
-    folder.mkdir(parents=True, exist_ok=True)
     disguises = [
         lambda text: text,
         lambda text: b"\xef\xbb\xbf" + text,
@@ -134,7 +133,7 @@ def playlists(folder: Path, canary: Canary, rng: random.Random, count: int) -> l
         ending = rng.choice(
             [".mp4", ".mkv", ".webm", ".ts", ".avi", ".gif", ".mov", ".jpg", ".png", ".m4a", ".m3u8", ""]
         )
-        path = folder / f"playlist-{number:03d}{ending}"
+        path = canary.folder / f"playlist-{number:03d}{ending}"
         path.write_bytes(disguise(text))
         faults.append(Fault("playlist", name, path))
     return faults

@@ -43,6 +43,9 @@ def match(
         bool, typer.Option("--vision/--no-vision", help="Compare frames with product pictures, if the index has them.")
     ] = True,
     frames: Annotated[Path | None, typer.Option(help="Folder for the keyframes of media watched now.")] = None,
+    isolate: Annotated[
+        bool, typer.Option("--isolate/--no-isolate", help="Child processes watch media: what kills one costs one file.")
+    ] = True,
     run: Annotated[Path | None, typer.Option("--run", help="Write the ranking as a TREC run as well.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an interrupted run stopped.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -92,10 +95,16 @@ def match(
             failed.append(error.message)
             print(visible(f"failed, matched by its own words: {error}"), file=sys.stderr)
 
-        kept = {"target": beside, "settings": seen_with, "resume": resume}
-        with file_watcher(settings, frames, sight, isolate=isolate, workers=workers, speech=False) as (watcher, _):
+        with file_watcher(settings, frames, sight, isolate=isolate, workers=workers, loaded=tower) as (watcher, _):
             stream = watch_contents(
-                contents, watcher.watch, folder=folder, **kept, on_failure=fail, workers=workers
+                contents,
+                watcher.watch,
+                folder=folder,
+                target=beside,
+                settings=seen_with,
+                resume=resume,
+                on_failure=fail,
+                workers=workers,
             )
             contents = list(progress(stream, "watching", len(contents)))
     matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=MatchSettings(k=k, vision=vision))

@@ -158,24 +158,32 @@ def _models(chat_model: str, media: bool) -> None:
 def _watch(found: DemoData, out: Path, say: Callable[[str], None]) -> list[Content]:
     """Watch the media and write ``contents.jsonl``; what an interrupted demo has watched is not watched again."""
     from llmrec.match import watch_contents
-    from llmrec.video import Watcher, WatchSettings
+    from llmrec.video import IsolatedWatcher, WatchSettings
+    from llmrec.video.child import worker_count
 
     settings = WatchSettings(speech=SPEECH_MODEL)
-    watcher = Watcher(settings, frames_dir=out / "frames")
+    workers = worker_count(len(found.contents))
     target = out / "contents.jsonl"
     digest = fingerprint(settings)
     contents = []
-    stream = watch_contents(
-        found.contents, watcher.watch, folder=found.folder, target=target, settings=digest, keep=True
-    )
-    for content in stream:
-        # like media, keyframes are named from the folder of the contents file
-        frames = tuple(
-            msgspec.structs.replace(f, path=os.path.relpath(found.folder / f.path, out)) for f in content.keyframes
+    with IsolatedWatcher(settings, frames_dir=out / "frames", workers=workers) as watcher:
+        stream = watch_contents(
+            found.contents,
+            watcher.watch,
+            folder=found.folder,
+            target=target,
+            settings=digest,
+            keep=True,
+            workers=workers,
         )
-        contents.append(msgspec.structs.replace(content, keyframes=frames))
-        if content.media:
-            say(f"  {content.id}: {len(content.keyframes)} frames, {len(content.timed_text)} texts")
+        for content in stream:
+            # like media, keyframes are named from the folder of the contents file
+            frames = tuple(
+                msgspec.structs.replace(f, path=os.path.relpath(found.folder / f.path, out)) for f in content.keyframes
+            )
+            contents.append(msgspec.structs.replace(content, keyframes=frames))
+            if content.media:
+                say(f"  {content.id}: {len(content.keyframes)} frames, {len(content.timed_text)} texts")
     write_records(target, contents, Content)
     return contents
 

@@ -8,19 +8,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llmrec.seams import ImageEncoder
     from llmrec.video import IsolatedWatcher, Watcher, WatchSettings
 
 
-def make(settings: WatchSettings, frames_dir: Path | None, vision: str = "none") -> Watcher:
+def make(
+    settings: WatchSettings, frames_dir: Path | None, vision: str = "none", loaded: ImageEncoder | None = None
+) -> Watcher:
     """A watcher whose keyframes get vectors of the image encoder ``vision``, unless that is ``none``.
+
+    Args:
+        settings: How to watch.
+        frames_dir: Folder for keyframes.
+        vision: A model reference.
+        loaded: That encoder, if it has been loaded already.
 
     Raises:
         ModelError: No such model.
     """
     from llmrec.video import Watcher
 
-    tower = None
-    if vision != "none":
+    tower = loaded
+    if vision != "none" and tower is None:
         from llmrec.embed import load_image_encoder
 
         tower = load_image_encoder(vision)
@@ -29,7 +38,14 @@ def make(settings: WatchSettings, frames_dir: Path | None, vision: str = "none")
 
 @contextmanager
 def file_watcher(
-    settings: WatchSettings, frames_dir: Path | None, vision: str, *, isolate: bool, workers: int, speech: bool
+    settings: WatchSettings,
+    frames_dir: Path | None,
+    vision: str,
+    *,
+    isolate: bool,
+    workers: int,
+    speech: bool = False,
+    loaded: ImageEncoder | None = None,
 ) -> Iterator[tuple[Watcher | IsolatedWatcher, str]]:
     """A watcher of files, ready to work, and the digest of its image encoder (empty without one).
 
@@ -40,6 +56,7 @@ def file_watcher(
         isolate: Whether each file is watched in a child process.
         workers: Child processes.
         speech: Whether the speech model is to be found now, rather than at the first sound.
+        loaded: The encoder, if this process has it: used where no child is.
 
     Raises:
         ModelError: No such speech model or image encoder, or it cannot be fetched.
@@ -50,11 +67,11 @@ def file_watcher(
         options = {} if vision == "none" else {"vision": vision}
         where = "llmrec.video.worker:plain" if vision == "none" else f"{__name__}:make"
         with IsolatedWatcher(settings, frames_dir=frames_dir, workers=workers, make=where, options=options) as children:
-            if speech or vision != "none":
+            if speech or (vision != "none" and loaded is None):
                 children.prepare(speech=speech)
-            yield children, children.image_encoder
+            yield children, loaded.digest if loaded is not None else children.image_encoder
         return
-    watcher = make(settings, frames_dir, vision)
+    watcher = make(settings, frames_dir, vision, loaded)
     if speech:
         watcher.prepare()
     yield watcher, watcher.image_encoder.digest if watcher.image_encoder is not None else ""

@@ -12,6 +12,7 @@ import msgspec
 from llmrec.errors import InputError
 from llmrec.records import Content, ContentKind
 from llmrec.storage import Ledger, fingerprint
+from llmrec.video.batch import in_order
 
 #: Timed text that comes from watching; a chat log or captions may lie beside media that nobody has watched.
 SEEN = ("speech", "screen", "vision")
@@ -83,8 +84,9 @@ def watch_contents(
     resume: bool = True,
     keep: bool = False,
     on_failure: Callable[[InputError], None] | None = None,
+    workers: int = 1,
 ) -> Iterator[Content]:
-    """Watch contents one by one, keeping each in a ledger beside ``target`` until all are done.
+    """Watch contents, keeping each in a ledger beside ``target`` until all are done.
 
     Args:
         contents: In the order in which they come back.
@@ -94,30 +96,43 @@ def watch_contents(
         settings: Digest of whatever changes what is seen (``fingerprint`` of the settings).
         resume: False watches everything again.
         keep: Leave the ledger when all are done, so that a later run need not watch them again.
-
         on_failure: Told of media that cannot be watched; the content then goes on without its media. None: such media
             ends the batch.
+        workers: Contents at a time; more than one needs a ``watch`` for several threads (of an ``IsolatedWatcher``).
 
     Raises:
         InputError: A media file is missing (before any is watched), or cannot be watched and ``on_failure`` is None.
     """
     paths = [media_of(content, folder) for content in contents]
+    keys = [
+        path and fingerprint(content, path.stat().st_size, path.stat().st_mtime_ns)
+        for content, path in zip(contents, paths, strict=True)
+    ]
     with Ledger(f"{target}.watched", Content, settings, resume=resume) as ledger:
-        for content, path in zip(contents, paths, strict=True):
-            if path is None:
-                yield content
+        before = dict(ledger.done)
+
+        def work(number: int) -> Content | InputError:
+            content, key = contents[number], keys[number]
+            if not key or key in before:
+                return before[key] if key else content
+            try:
+                return watched(content, watch, folder)
+            except InputError as error:
+                return error
+
+        def add(number: int, result: Content | InputError) -> None:
+            key = keys[number]
+            if key and key not in before and isinstance(result, Content):
+                ledger.add(key, result)
+
+        for number, result in enumerate(in_order(work, add, len(contents), workers)):
+            if isinstance(result, Content):
+                yield result
                 continue
-            key = fingerprint(content, path.stat().st_size, path.stat().st_mtime_ns)
-            if key not in ledger.done:
-                try:
-                    ledger.add(key, watched(content, watch, folder))
-                except InputError as error:
-                    if on_failure is None:
-                        raise
-                    on_failure(error)
-                    yield msgspec.structs.replace(content, media="")
-                    continue
-            yield ledger.done[key]
+            if on_failure is None:
+                raise result
+            on_failure(result)
+            yield msgspec.structs.replace(contents[number], media="")
         if not keep:
             ledger.finish()
 

@@ -83,7 +83,7 @@ def watch_batch(
         if ledger is not None and before is None and isinstance(watched, Watched):
             ledger.add(key, watched)
 
-    for number, watched in enumerate(_in_order(work, keep, len(jobs), workers)):
+    for number, watched in enumerate(in_order(work, keep, len(jobs), workers)):
         path, _, _, before = jobs[number]
         if isinstance(watched, WatchFailure):
             yield Outcome(path, failure=watched)
@@ -91,8 +91,11 @@ def watch_batch(
             yield Outcome(path, watched=watched, reused=before is not None)
 
 
-def _in_order(work: Callable[[int], T], keep: Callable[[int, T], None], count: int, workers: int) -> Iterator[T]:
-    """Results of ``work`` for 0 to ``count``, in order; ``keep`` sees each as soon as it is there, in this thread."""
+def in_order(work: Callable[[int], T], keep: Callable[[int, T], None], count: int, workers: int) -> Iterator[T]:
+    """Results of ``work`` for 0 to ``count``, in order, from ``workers`` threads.
+
+    ``keep`` sees each as soon as it is there, in the calling thread.
+    """
     if workers <= 1:
         for number in range(count):
             result = work(number)

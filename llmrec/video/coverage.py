@@ -11,6 +11,10 @@ from dataclasses import dataclass
 #: A hole between two packets longer than this many seconds, and than so many usual steps, is a loss.
 HOLE_SECONDS = 1.0
 HOLE_STEPS = 8.0
+#: Fewer bytes than these are not missed.
+HOLE_BYTES = 2048
+#: Bytes a second of other streams, as long as they cannot be told.
+OTHERS = 40_000.0
 
 
 @dataclass
@@ -43,18 +47,44 @@ class Coverage:
     hole: tuple[float, float] = (0.0, 0.0)
     stopped: str = ""
     step: float = 0.0
+    _begin: int | None = None
+    _end: int = 0
+    _bytes: int = 0
 
-    def meet(self, start: float, end: float) -> None:
-        """Note the times of a packet that was met, in seconds; one far beyond the declared end is not believed."""
+    def meet(self, start: float, end: float, place: int | None = None, size: int = 0) -> None:
+        """Note a packet that was met; one far beyond the declared end is not believed.
+
+        Args:
+            start, end: Its time in seconds.
+            place: Where in the file it lies, None if unknown. Pictures may pause; then no bytes are missing, and what
+                lies between two packets is no more than the other streams have taken so far.
+            size: Its bytes.
+        """
         if self.expected > 0 and start > 1.1 * self.expected + 10:
             self.torn += 1
             return
         apart = start - self.reached
-        if self.packets > 1 and apart > max(HOLE_SECONDS, HOLE_STEPS * self.step):
+        if self.packets > 1 and apart > max(HOLE_SECONDS, HOLE_STEPS * self.step) and self._missing(apart, place):
             self.holes += apart
             if apart > self.hole[1] - self.hole[0]:
                 self.hole = (self.reached, start)
         self.reached = max(self.reached, end)
+        if place is not None:
+            self._begin = place if self._begin is None else self._begin
+            self._end = place + size
+            self._bytes += size
+
+    def _missing(self, seconds: float, place: int | None) -> bool:
+        """Whether bytes that were not read lie before a packet at ``place`` that comes ``seconds`` after the last."""
+        if self.name != "video":
+            return True  # sound does not pause
+        if place is None or self._begin is None:
+            return False
+        passed = max(self.reached, 1e-3)
+        own = self._bytes / passed
+        others = max(0.0, self._end - self._begin - self._bytes) / passed if passed >= 1 else OTHERS
+        unread = place - self._end - 1.3 * others * (seconds + 1)
+        return unread > max(HOLE_BYTES, own * seconds / 4)
 
     @property
     def lost(self) -> float:

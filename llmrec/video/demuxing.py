@@ -66,5 +66,6 @@ def demuxed(
             coverage.torn += packet.is_corrupt
             if packet.pts is not None and not packet.is_corrupt:
                 start = float(packet.pts * packet.time_base) - origin
-                coverage.meet(start, start + float((packet.duration or 0) * packet.time_base))
+                end = start + float((packet.duration or 0) * packet.time_base)
+                coverage.meet(start, end, packet.pos, packet.size)
         yield packet

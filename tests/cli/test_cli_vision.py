@@ -85,7 +85,7 @@ class NoText:
 
 def test_a_clip_is_watched_and_matched_in_one_go(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmrec.video.watcher.RapidReader", NoText)
-    matches, options = shop / "matches.jsonl", ("--speech", "none", "--frames", shop / "frames")
+    matches, options = shop / "matches.jsonl", ("--speech", "none", "--frames", shop / "frames", "--no-isolate")
     result = run("match", shop / "clips" / "a.mp4", "--index", shop / "shop.index", "-o", matches, *options)
     assert result.exit_code == 0, result.output
     best = found(matches)[0]

@@ -98,9 +98,27 @@ def test_a_hole_in_the_middle_is_a_loss() -> None:
     coverage = Coverage("video", expected=10.0, step=0.1)
     for start in [*range(40), *range(60, 100)]:
         coverage.packets += 1
-        coverage.meet(start / 10, start / 10 + 0.1)
+        coverage.meet(start / 10, start / 10 + 0.1, start * 1000, 900)
     assert coverage.holes == pytest.approx(2.0) and coverage.lost == pytest.approx(0.2)
     assert coverage.problem() == "video: 20% could not be read (up to 10.0 of 10.0 s, nothing from 4.0 to 6.0 s)"
+
+
+def test_a_pause_is_no_hole_for_its_bytes_are_there() -> None:
+    pictures, sound = Coverage("video", expected=10.0, step=0.1), Coverage("audio", expected=10.0, step=0.1)
+    place = 0
+    for start in range(100):
+        for coverage in (pictures, sound):
+            if coverage is pictures and 40 <= start < 60:
+                continue  # the picture stands still; the sound goes on
+            coverage.packets += 1
+            coverage.meet(start / 10, start / 10 + 0.1, place, 500)
+            place += 500
+    assert pictures.problem() == sound.problem() == ""
+    silent = Coverage("audio", expected=10.0, step=0.1)
+    for start in [*range(40), *range(60, 100)]:
+        silent.packets += 1
+        silent.meet(start / 10, start / 10 + 0.1, start, 1)
+    assert silent.problem().startswith("audio: 20%")
 
 
 def test_slow_slides_are_no_holes() -> None:
