@@ -1,6 +1,6 @@
 """A content as queries: what each of its sources says, and all of it together.
 
-A clip whose seller says "this is the Trail two" under a sign "ACME €89" gives the views ``whole`` (everything),
+A clip whose seller says "this is the Trail two" under a sign "ACME €89" gives the views ``whole`` (all but the chat),
 ``speech``, ``screen`` and ``title`` (with the hashtags); a search query gives ``whole`` alone. Each view is searched by
 itself and the results are fused, so that a noisy source does not drown a clear one.
 """
@@ -57,12 +57,16 @@ def views_of(content: Content, intents: Sequence[Intent] = ()) -> list[View]:
         by_source.setdefault(piece.source, []).append(piece.text)
     said = {source: distinct(texts) for source, texts in by_source.items()}
 
-    timed = (" ".join(said[source]) for source in dict.fromkeys(piece.source for piece in content.timed_text))
-    whole = distinct([content.title, content.caption, tags, *timed])
+    # what viewers write names other products as readily: it stands for itself, unless there is nothing else
+    timed = (
+        " ".join(said[source]) for source in dict.fromkeys(p.source for p in content.timed_text) if source != "chat"
+    )
+    whole = distinct([content.title, content.caption, tags, *timed]) or said.get("chat", [])
     views = [View("whole", Query(text=" \n".join(whole), title=content.title))]
+    talk = [piece for piece in content.timed_text if piece.source != "chat"]
     if content.timed_text:
         views += [View(source, Query(text=" ".join(texts))) for source, texts in sorted(said.items()) if texts]
-        views += [View("window", Query(text=w.text), w.start, w.end) for w in windows(content.timed_text)]
+        views += [View("window", Query(text=w.text), w.start, w.end) for w in windows(talk)]
     return views + [View("intent", Query(text=i.query), i.start, i.end) for i in intents if i.query]
 
 

@@ -54,6 +54,14 @@ def test_a_video_has_a_view_for_each_source() -> None:
     assert (views[4].query, views[4].start, views[4].end) == (Query("enamel mug"), 0.0, 1.0)
 
 
+def test_what_viewers_write_stands_for_itself() -> None:
+    said, asked = TimedText(0, 1, "a mug", "speech"), TimedText(0, 0, "is the pot in stock?", "chat")
+    views = {view.group: view.query.text for view in views_of(Content("c", "live", timed_text=(asked, said)))}
+    assert (views["whole"], views["chat"]) == ("a mug", "is the pot in stock?")
+    (whole, chat) = views_of(Content("c", "live", timed_text=(asked,)))
+    assert whole.query.text == chat.query.text == "is the pot in stock?"
+
+
 def test_long_speech_is_cut_into_overlapping_windows() -> None:
     pieces = [TimedText(float(i), i + 1.0, f"w{i} x{i}", "speech") for i in range(10)]
     assert windows(pieces, size=8, long=20) == []
