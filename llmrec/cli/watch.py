@@ -67,6 +67,9 @@ def watch(
         bool, typer.Option("--isolate/--no-isolate", help="Child processes watch: what kills one costs one file.")
     ] = True,
     workers: Annotated[int, typer.Option(min=0, help="Files at a time (0: by cores and memory).")] = 0,
+    limit: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=N", help="Another limit, such as max_seconds=20000.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Leave out files that were watched before and have not changed.")] = True,
     live: Annotated[
         bool, typer.Option("--live", help="The arguments are streams: growing files, HLS, RTSP, RTMP, HTTP, '-'.")
@@ -103,6 +106,7 @@ def watch(
     from llmrec.video.batch import beside, settings_digest, watch_batch
     from llmrec.video.child import worker_count
     from llmrec.video.live_settings import LiveSettings
+    from llmrec.video.settings import with_limits
     from llmrec.video.source import IMAGE_ENDINGS
 
     if media == ["-"] and not live:
@@ -121,6 +125,7 @@ def watch(
         threads=threads,
     )
     captioner = _captioner(caption_model, frames, threads)
+    settings = with_limits(settings, limit or ())
     if live:
         hop = hop if hop is not None else max(1.0, 0.75 * window)
         hosts = tuple(allow_host or ())
@@ -263,7 +268,8 @@ def _follow(
     finally:
         if lags:  # after an interruption too
             late = {"median": sorted(lags)[len(lags) // 2], "most": max(lags)}
-            text = "{contents} contents, {median:.1f} s late (at most {most:.1f})".format(**counts, **late)
+            told = (max(0.0, late["median"]), max(0.0, late["most"]))
+            text = "{} contents, {:.1f} s late (at most {:.1f})".format(counts["contents"], *told)
             if output == "-":
                 print(text, file=sys.stderr)
             else:

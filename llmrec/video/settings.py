@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 import msgspec
 
@@ -97,6 +98,27 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
         asked = os.environ.get("OMP_NUM_THREADS", "")
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return self.threads or (int(asked) if asked.isdigit() and int(asked) > 0 else min(4, cores))
+
+
+def with_limits(settings: WatchSettings, given: Sequence[str]) -> WatchSettings:
+    """Settings with other limits, given as ``max_seconds=20000``.
+
+    Raises:
+        InputError: No such limit, or not a number above 0.
+    """
+    names = [name for name in WatchSettings.__struct_fields__ if name.startswith("max_") and name != "max_frames"]
+    limits: dict[str, float] = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        try:
+            limits[name] = float(value) if "." in value else int(value)
+        except ValueError:
+            limits[name] = -1
+        if name not in names or limits[name] < 0:
+            raise InputError(f"{text!r} is no limit", next_step=f"Give NAME=NUMBER; names are {', '.join(names)}.")
+        if not name.endswith("seconds"):
+            limits[name] = int(limits[name])
+    return msgspec.structs.replace(settings, **limits)
 
 
 def need_video_extra() -> None:

@@ -14,6 +14,7 @@ from llmrec.errors import InputError
 from llmrec.video import Watcher, WatchSettings
 from llmrec.video.coverage import Coverage
 from llmrec.video.ends import CHECKS, cut_line, cut_reason
+from llmrec.video.settings import with_limits
 from tests.video.clips import picture, tone, write_clip
 
 QUIET = WatchSettings(speech="none", screen_text=False)
@@ -157,6 +158,14 @@ def test_limits_on_tracks_frames_and_time(tmp_path: Path, monkeypatch: pytest.Mo
         with pytest.raises(InputError, match=words) as caught:
             Watcher(WatchSettings(speech="none", screen_text=False, **limit)).watch(clip)
         assert next(iter(limit)) in caught.value.next_step
+
+
+def test_limits_on_the_command_line() -> None:
+    settings = with_limits(QUIET, ["max_seconds=20.5", "max_tracks=3"])
+    assert (settings.max_seconds, settings.max_tracks, settings.speech) == (20.5, 3, "none")
+    for wrong in ("max_seconds", "max_seconds=long", "max_frames=3", "speech=none", "max_tracks=-1", "max_tracks=0"):
+        with pytest.raises(InputError):
+            with_limits(QUIET, [wrong])
 
 
 def test_how_long_a_file_may_take() -> None:
