@@ -205,7 +205,8 @@ class _Sight:
         runs = self._look(runs, math.inf if intake.is_over else intake.pace.room(late, share), clock)
         transcript = heard.result()
         if len(runs) < found:
-            window.problems.append(f"{late:.1f} s behind: looked at {len(runs)} of {found} pictures")
+            behind = f" ({late:.1f} s behind)" if late > 0 else ""
+            window.problems.append(f"no more time{behind}: looked at {len(runs)} of {found} pictures")
         folder = self.watcher.frames_dir / file_name(name) if self.watcher.frames_dir is not None else None
         keyframes, screen = self.watcher.look(runs, folder, clock)
         texts = [_within(text, window) for text in (*transcript.pieces, *screen, *window.captions)]

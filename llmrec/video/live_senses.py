@@ -19,13 +19,17 @@ from llmrec.video.source import audio_stream, video_stream
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
+    from av.audio.stream import AudioStream
     from av.container import InputContainer
     from av.packet import Packet
     from av.stream import Stream
     from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
 
 #: Frames a second that are compared.
 LOOKS = 3.0
+#: Of renditions of several sizes one of more pixels than this is not taken if there is a smaller.
+PIXELS = 1280 * 720
 #: A stream that is decoded so many seconds late is decoded by its keyframes alone until it has caught up.
 LATE, CAUGHT_UP = 3.0, 0.5
 CAPTION_CODECS = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")
@@ -55,12 +59,14 @@ class Senses:
 
         self._settings, self._clock, self._rolling = settings, clock, rolling
         self._origin = None if container.start_time is None else container.start_time / 1e6
-        self._video, self._audio = video_stream(container), audio_stream(container) if hears else None
+        self._video, self._audio = rendition(container)
+        self._audio = self._audio if hears else None
         captions = [
             s for s in container.streams.subtitles if s.codec_context and s.codec_context.name in CAPTION_CODECS
         ]
         self._captions = captions[:1]
         self.streams: list[Stream] = [s for s in (self._video, self._audio, *self._captions) if s is not None]
+        _discard([stream for stream in container.streams if stream not in self.streams])
         if self._video is not None:
             self._video.codec_context.thread_count = settings.thread_count()
             self._video.codec_context.thread_type = "AUTO"
@@ -144,6 +150,29 @@ class Senses:
         if text:
             end = second + min(length, self._rolling.window)
             self._rolling.caption(TimedText(round(second, 2), round(end, 2), text, "caption"))
+
+
+def _discard(streams: list[Stream]) -> None:
+    """Let the demultiplexer drop streams; of a playlist of playlists they are not even fetched."""
+    try:
+        from av.stream import Discard
+    except ImportError:  # an older PyAV reads them in vain
+        return
+    for stream in streams:
+        stream.discard = Discard.all
+
+
+def rendition(container: InputContainer) -> tuple[VideoStream | None, AudioStream | None]:
+    """The pictures and the sound to follow: of several sizes the largest up to 720p, and the sound beside it."""
+    video, audio = video_stream(container), audio_stream(container)
+    if container.format.name != "hls" or video is None:
+        return video, audio
+    sizes = [(s.codec_context.width * s.codec_context.height, s) for s in container.streams.video if s.codec_context]
+    fitting = [one for one in sizes if one[0] <= PIXELS] or [min(sizes, key=lambda one: one[0])]
+    video = max(fitting, key=lambda one: one[0])[1]
+    sounds = [stream for stream in container.streams.audio if stream.codec_context]
+    at = video.index
+    return video, min(sounds, key=lambda s: (abs(s.index - at), s.index < at), default=None)
 
 
 def _dialogues(packet: Packet) -> Iterator[str]:
