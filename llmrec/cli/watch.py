@@ -180,13 +180,13 @@ class _Tally:
             if outcome.failure is not None:
                 self.failed.append(outcome.failure)
                 if self.total > 1:
-                    print(f"failed: {outcome.failure.message}", file=sys.stderr)
+                    print(visible(f"failed: {outcome.failure.message}"), file=sys.stderr)
             if outcome.watched is not None:
                 self.watched += 1
                 self.reused += outcome.reused
                 for problem in outcome.watched.problems:
                     self.problems.setdefault(str(outcome.path), []).append(problem)
-                    print(f"warning: {outcome.path}: {problem}", file=sys.stderr)
+                    print(visible(f"warning: {outcome.path}: {problem}"), file=sys.stderr)
                 for part, seconds in outcome.watched.seconds.items() if not outcome.reused else ():
                     self.seconds[part] = round(self.seconds.get(part, 0.0) + seconds, 3)
             yield outcome
