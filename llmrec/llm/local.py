@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,7 @@ def load_local(
     precision = choose_dtype(dtype, where)
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(path, local_files_only=True)
-        with _quiet():
+        with quiet():
             both: Any = AutoModelForCausalLM.from_pretrained(
                 path,
                 dtype=precision,
@@ -255,19 +256,15 @@ def _newline(tokenizer: Any) -> int | None:
     return ids[-1] if ids and tokenizer.decode(ids[-1:]) == "\n" else None
 
 
-def _quiet() -> Any:
-    from contextlib import contextmanager
-
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the progress bars of transformers."""
     from transformers.utils import logging as hf_logging
 
-    @contextmanager
-    def quiet() -> Any:
-        shown = hf_logging.is_progress_bar_enabled()
-        hf_logging.disable_progress_bar()
-        try:
-            yield
-        finally:
-            if shown:
-                hf_logging.enable_progress_bar()
-
-    return quiet()
+    shown = hf_logging.is_progress_bar_enabled()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            hf_logging.enable_progress_bar()

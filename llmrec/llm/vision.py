@@ -6,6 +6,7 @@ are shown the picture alone. Pictures are prepared by Pillow, so that torchvisio
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from llmrec.errors import GenerationError, ModelError
 from llmrec.llm.captions import MAX_NEW_TOKENS, SIDE, clean_caption
 from llmrec.llm.hardware import choose_device, choose_dtype, choose_threads, torch_threads
+from llmrec.llm.local import quiet
 from llmrec.storage import fingerprint
 
 if TYPE_CHECKING:
@@ -81,17 +83,18 @@ def load_vision(reference: str, *, device: str, dtype: str, threads: int | None,
 def _load(
     path: Path, reference: str, digest: str, device: str, dtype: str, threads: int | None, prompt: str
 ) -> LocalCaptioner:
-    from transformers import AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoModelForImageTextToText
 
     where = choose_device(device)
     kept: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
     try:
-        processor: Any = AutoProcessor.from_pretrained(path, backend="pil", **kept)
+        processor = load_processor(path, kept)
         if not hasattr(processor, "image_processor"):
             raise ValueError("its processor takes no pictures")
-        both: Any = AutoModelForImageTextToText.from_pretrained(
-            path, dtype=choose_dtype(dtype, where), use_safetensors=True, output_loading_info=True, **kept
-        )
+        with quiet():
+            both: Any = AutoModelForImageTextToText.from_pretrained(
+                path, dtype=choose_dtype(dtype, where), use_safetensors=True, output_loading_info=True, **kept
+            )
         model, loaded = both
         if loaded["missing_keys"]:  # transformers makes them up and goes on
             raise ValueError(f"without the weights {', '.join(sorted(loaded['missing_keys'])[:3])}")
@@ -108,4 +111,41 @@ def _load(
         digest=digest,
         threads=choose_threads(threads),
         prompt=prompt,
+    )
+
+
+def load_processor(path: Path, kept: dict[str, Any]) -> Any:
+    """The processor of a folder, its pictures prepared by Pillow; without its part for videos where that cannot load.
+
+    Qwen-VL, SmolVLM and others bring a part for videos that wants torchvision, though pictures do without it.
+    """
+    from transformers import AutoProcessor
+
+    try:
+        return AutoProcessor.from_pretrained(path, backend="pil", **kept)
+    except ImportError as error:
+        if "video" not in str(error).lower():
+            raise
+    from transformers import AutoConfig, AutoImageProcessor, AutoTokenizer
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+
+    kind: Any = PROCESSOR_MAPPING[type(AutoConfig.from_pretrained(path, **kept))]
+
+    class ForPictures(kind):
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+            return (
+                None
+                if argument_name == "video_processor"
+                else super().check_argument_for_proper_class(argument_name, argument)
+            )
+
+    settings, _ = kind.get_processor_dict(path, **kept)
+    takes = inspect.signature(kind.__init__).parameters.keys() - set(kind.get_attributes()) - {"self", "kwargs"}
+    tokenizer = AutoTokenizer.from_pretrained(path, **kept)
+    own = {name: value for name, value in settings.items() if name in takes}
+    return ForPictures(
+        image_processor=AutoImageProcessor.from_pretrained(path, backend="pil", **kept),
+        tokenizer=tokenizer,
+        video_processor=None,
+        **{"chat_template": tokenizer.chat_template, **own},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from pathlib import Path
 
 import pytest
@@ -156,7 +157,37 @@ def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["llava", "blip"])
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny Qwen2-VL, whose processor has a part for videos that wants torchvision."""
+    import torch
+    from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
+
+    folder = tmp_path_factory.mktemp("qwen")
+    tokenizer = make_tokenizer()
+    names = {"vision_start": "<|vision_start|>", "vision_end": "<|vision_end|>", "image": "<|image_pad|>"}
+    names["video"] = "<|video_pad|>"
+    tokenizer.add_special_tokens({"additional_special_tokens": list(names.values())})
+    tokenizer.chat_template = TEMPLATE.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>")
+    tokenizer.save_pretrained(folder)
+    sizes = {"patch_size": 14, "temporal_patch_size": 2}
+    prepared = {"image_processor_type": "Qwen2VLImageProcessor", "processor_class": "Qwen2VLProcessor", **sizes}
+    prepared |= {"merge_size": 2, "min_pixels": 3136, "max_pixels": 12544}
+    (folder / "preprocessor_config.json").write_text(json.dumps(prepared), encoding="utf-8")
+    rope = {"type": "mrope", "mrope_section": [1, 1, 2], "rope_type": "default"}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "num_hidden_layers": 2, "hidden_size": 32}
+    ends = {"bos_token_id": None, "eos_token_id": None, "initializer_range": 0.5}
+    torch.manual_seed(0)
+    config = Qwen2VLConfig(
+        text_config={**heads, **ends, "vocab_size": len(tokenizer), "intermediate_size": 64, "rope_scaling": rope},
+        vision_config={**sizes, "depth": 2, "embed_dim": 32, "hidden_size": 32, "num_heads": 2, "mlp_ratio": 2},
+        **{f"{name}_token_id": tokenizer.convert_tokens_to_ids(token) for name, token in names.items()},
+    )
+    Qwen2VLForConditionalGeneration(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["llava", "blip", "qwen"])
 def test_a_model_on_this_machine(kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmrec.llm.vision.MAX_NEW_TOKENS", 12)
     folder = request.getfixturevalue(kind)
@@ -171,7 +202,6 @@ def test_a_model_on_this_machine(kind: str, request: pytest.FixtureRequest, monk
 def test_what_is_no_vision_model_is_named(tiny: dict[str, Path], llava: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded as a vision-language model"):
         load_captioner(str(tiny["llama"]))
-    import json
     import shutil
 
     broken = tmp_path / "broken"
