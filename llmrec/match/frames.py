@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Frames read and encoded at a time: a stream of hours has thousands.
+BATCH = 32
 #: Frames that speak for a product, the best of them: their mean is its score. One frame is easily taken in; more than
 #: a few ask that a product be in sight all the time.
 POOLED = 3
@@ -75,8 +77,12 @@ class FrameSearch:
         frames, vectors = self._vectors(content, Path(folder), self._index)
         if not frames:
             return []
-        found = zip(frames, self._index.search_pictures(vectors, k), strict=True)
-        return sorted(found, key=lambda pair: pair[0].time)
+        try:
+            found = self._index.search_pictures(vectors, k)
+        except InputError as error:
+            self._tell(f"content {content.id!r}: {error.message}")
+            return []
+        return sorted(zip(frames, found, strict=True), key=lambda pair: pair[0].time)
 
     def _vectors(self, content: Content, folder: Path, index: Pictured) -> tuple[list[Keyframe], NDArray[np.float32]]:
         ready = [frame for frame in content.keyframes if frame.vector]
@@ -89,20 +95,25 @@ class FrameSearch:
         if index.image_encoder is None:
             self._tell("the index was opened without its image encoder")
             return [], np.zeros((0, 0), np.float32)
-        frames: list[Keyframe] = []
-        pictures: list[Image] = []
-        for frame in content.keyframes:
-            if not frame.path:
-                continue
-            try:
-                picture = read_picture(folder / frame.path)
-            except InputError as error:
-                self._tell(error.message)
-                continue
-            picture.thumbnail((SIDE, SIDE))
-            frames.append(frame)
-            pictures.append(picture)
-        return frames, index.image_encoder.encode_images(pictures) if pictures else np.zeros((0, 0), np.float32)
+        frames, vectors = [], []
+        named = [frame for frame in content.keyframes if frame.path]
+        for start in range(0, len(named), BATCH):
+            read = [
+                (frame, picture) for frame in named[start : start + BATCH] if (picture := self._read(folder, frame))
+            ]
+            if read:
+                frames += [frame for frame, _ in read]
+                vectors.append(index.image_encoder.encode_images([picture for _, picture in read]))
+        return frames, np.concatenate(vectors) if vectors else np.zeros((0, 0), np.float32)
+
+    def _read(self, folder: Path, frame: Keyframe) -> Image | None:
+        try:
+            picture = read_picture(folder / frame.path)
+        except InputError as error:
+            self._tell(error.message)
+            return None
+        picture.thumbnail((SIDE, SIDE))
+        return picture
 
     def _tell(self, reason: str) -> None:
         if not self._told:

@@ -98,8 +98,17 @@ def test_what_cannot_be_compared_is_left_out_and_told_once(
     bare = Index.open(tmp_path / "i")
     assert len(list(Matcher(bare).match([content, content], folder=tmp_path))) == 2
     assert caplog.text.count("opened without its image encoder") == 1
-    odd = Content("c", "video", keyframes=(Keyframe(1.0, "", vector=b"abc"),), image_encoder="fake-images")
-    assert FrameSearch(index).search(odd, 1) == []
+
+
+@pytest.mark.parametrize("odd", [b"abc", b"\0" * 8, np.full(3, np.nan, "<f2").tobytes()])
+def test_vectors_that_cannot_be_cost_the_content_its_pictures_only(
+    index: Index, caplog: pytest.LogCaptureFixture, odd: bytes
+) -> None:
+    frames = (Keyframe(1.0, "", vector=odd),)
+    content = Content("c", "video", title="mug", keyframes=frames, image_encoder="fake-images")
+    (match,) = Matcher(index).match([content])
+    assert [e.source for e in match.products[0].evidence] == ["title"]
+    assert "content 'c'" in caplog.text
 
 
 def test_a_frame_is_evidence_beside_words(index: Index) -> None:
