@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +14,7 @@ from llmrec.video.live_windows import Rolling
 from llmrec.video.settings import WatchSettings
 from llmrec.video.sound import RATE
 from llmrec.video.source import audio_stream, video_stream
+from llmrec.video.subtitles import MAX_CUE, cue_lines, subtitle_stream
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -32,7 +31,6 @@ LOOKS = 3.0
 PIXELS = 1280 * 720
 #: A stream that is decoded so many seconds late is decoded by its keyframes alone until it has caught up.
 LATE, CAUGHT_UP = 3.0, 0.5
-CAPTION_CODECS = ("subrip", "ass", "ssa", "webvtt", "mov_text", "text")
 #: Seconds that a caption without a length is shown.
 CAPTION_SECONDS = 4.0
 
@@ -61,11 +59,8 @@ class Senses:
         self._origin = None if container.start_time is None else container.start_time / 1e6
         self._video, self._audio = rendition(container)
         self._audio = self._audio if hears else None
-        captions = [
-            s for s in container.streams.subtitles if s.codec_context and s.codec_context.name in CAPTION_CODECS
-        ]
-        self._captions = captions[:1]
-        self.streams: list[Stream] = [s for s in (self._video, self._audio, *self._captions) if s is not None]
+        self._captions = subtitle_stream(container, settings.language)
+        self.streams: list[Stream] = [s for s in (self._video, self._audio, self._captions) if s is not None]
         _discard([stream for stream in container.streams if stream not in self.streams])
         if self._video is not None:
             self._video.codec_context.thread_count = settings.thread_count()
@@ -95,7 +90,7 @@ class Senses:
         if is_video and packet.size and self._passes(packet, lag):
             return
         try:
-            if self._captions and index == self._captions[0].index:
+            if self._captions is not None and index == self._captions.index:
                 return self._caption(packet, wall)
             frames = packet.decode()
         except (av.error.FFmpegError, ValueError):
@@ -141,12 +136,11 @@ class Senses:
             self._rolling.sound(second, np.asarray(piece.to_ndarray(), np.int16).reshape(-1))
 
     def _caption(self, packet: Packet, wall: float) -> None:
-        if not packet.size or packet.pts is None or packet.time_base is None:
+        if packet.pts is None or packet.time_base is None or not 0 < packet.size <= MAX_CUE or self._captions is None:
             return
         second = self._clock.seconds(float(packet.pts * packet.time_base), wall, self._origin)
         length = float((packet.duration or 0) * packet.time_base) or CAPTION_SECONDS
-        lines = [caption_text(text) for text in _dialogues(packet)]
-        text = " ".join(dict.fromkeys(filter(None, lines)))
+        text = " ".join(cue_lines(bytes(packet), self._captions.codec_context.name))
         if text:
             end = second + min(length, self._rolling.window)
             self._rolling.caption(TimedText(round(second, 2), round(end, 2), text, "caption"))
@@ -173,15 +167,3 @@ def rendition(container: InputContainer) -> tuple[VideoStream | None, AudioStrea
     sounds = [stream for stream in container.streams.audio if stream.codec_context]
     at = video.index
     return video, min(sounds, key=lambda s: (abs(s.index - at), s.index < at), default=None)
-
-
-def _dialogues(packet: Packet) -> Iterator[str]:
-    for found in packet.decode():
-        for rectangle in getattr(found, "rects", None) or [found]:
-            words = getattr(rectangle, "dialogue", None) or getattr(rectangle, "text", None) or b""
-            yield words.decode("utf-8", "replace") if isinstance(words, bytes) else str(words)
-
-
-def caption_text(raw: str) -> str:
-    """The words of an ASS dialogue: without override codes, on one line."""
-    return " ".join(re.sub(r"\{[^}]*\}|<[^>]*>", "", raw.replace(r"\N", " ").replace(r"\n", " ")).split())

@@ -76,14 +76,15 @@ def read_subtitles(container: InputContainer, stream: Stream) -> list[TimedText]
             continue
         start = float(packet.pts * packet.time_base) - origin
         end = start + float((packet.duration or 0) * packet.time_base)
-        text = " ".join(_lines(bytes(packet), kind))
+        text = " ".join(cue_lines(bytes(packet), kind))
         if text and end >= 0:
             begin = max(0.0, start)
             pieces.append(TimedText(round(begin, 3), round(max(begin, end), 3), text, "caption"))
     return sorted(pieces, key=lambda piece: (piece.start, piece.end))
 
 
-def _lines(data: bytes, kind: str) -> list[str]:
+def cue_lines(data: bytes, kind: str) -> list[str]:
+    """The lines of one packet of subtitles; ``kind`` is FFmpeg's name of their codec."""
     if kind == "mov_text":  # a length, so many bytes of UTF-8, boxes of style
         data = data[2 : 2 + int.from_bytes(data[:2], "big")]
     text = data.decode("utf-8", errors="replace").replace("\ufffd", "").replace("\0", " ")

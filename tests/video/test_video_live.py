@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import socket
+import subprocess
 import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from llmrec.errors import InputError
-from tests.video.clips import picture
+from llmrec.video.live_clock import StreamClock
+from llmrec.video.live_senses import Senses
+from llmrec.video.live_windows import Rolling
+from llmrec.video.settings import WatchSettings
+from tests.video.clips import picture, tone, write_clip
 from tests.video.streams import (
     Colours,
     Written,
@@ -250,7 +258,6 @@ def test_one_bad_stream_costs_itself_alone(tmp_path: Path) -> None:
     seen, ends = [], []
     from llmrec.video.live import watch_live
     from llmrec.video.live_settings import LiveSettings
-    from llmrec.video.settings import WatchSettings
     from llmrec.video.watcher import Watcher
 
     watcher = Watcher(WatchSettings(speech="none"), screen_reader=Colours())
@@ -266,7 +273,6 @@ def test_one_bad_stream_costs_itself_alone(tmp_path: Path) -> None:
 def test_closing_the_iterator_ends_the_thread(tmp_path: Path) -> None:
     from llmrec.video.live import watch_live
     from llmrec.video.live_settings import LiveSettings
-    from llmrec.video.settings import WatchSettings
     from llmrec.video.watcher import Watcher
 
     path = tmp_path / "show.ts"
@@ -277,3 +283,97 @@ def test_closing_the_iterator_ends_the_thread(tmp_path: Path) -> None:
         assert next(windows).content.id == "show@000000"
         windows.close()
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("live ")]
+
+
+def test_rtmp_from_ffmpeg(tmp_path: Path) -> None:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        pytest.skip("needs the ffmpeg program as a server of RTMP")
+    write_stream(str(tmp_path / "a.flv"), "flv", 6, RED_THEN_BLUE, speed=100, beep=(1.0, 1.4))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"rtmp://127.0.0.1:{free.getsockname()[1]}/app/show"
+    serve = [
+        ffmpeg,
+        "-v",
+        "error",
+        "-re",
+        "-i",
+        str(tmp_path / "a.flv"),
+        "-c",
+        "copy",
+        "-f",
+        "flv",
+        "-listen",
+        "1",
+        address,
+    ]
+    with subprocess.Popen(serve, stderr=subprocess.DEVNULL) as server:
+        try:
+            until = time.monotonic() + 10
+            while True:
+                try:
+                    windows, _, _ = follow(address, window=2, hop=2, duration=4, idle=2)
+                    break
+                except InputError:  # not listening yet
+                    assert time.monotonic() < until
+                    time.sleep(0.2)
+        finally:
+            server.kill()
+    assert [window.content.id for window in windows] == ["show@000000", "show@000002"]
+    assert texts(windows[1], "screen")[-1][2] == "BLUE"
+    assert texts(windows[0], "speech")[0][0] == pytest.approx(1.0, abs=0.3)
+
+
+def test_captions_in_the_stream_are_read(tmp_path: Path) -> None:
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        pytest.skip("needs the ffmpeg program to write captions into a Matroska file")
+    write_stream(str(tmp_path / "a.mkv"), "matroska", 5, RED_THEN_BLUE, speed=100)
+    (tmp_path / "a.srt").write_text("1\n00:00:01,000 --> 00:00:01,800\n<i>Green</i> tea\nwith mint\n\n"
+                                    "2\n00:00:03,000 --> 00:00:04,000\nSold out\n")  # fmt: skip
+    both = [ffmpeg, "-v", "error", "-i", str(tmp_path / "a.mkv"), "-i", str(tmp_path / "a.srt"), "-c", "copy"]
+    subprocess.run([*both, "-c:s", "srt", str(tmp_path / "b.mkv")], check=True)
+    windows, _, _ = follow(tmp_path / "b.mkv", hears=False, window=2, hop=2, idle=0.3)
+    assert [texts(window, "caption") for window in windows[:2]] == [
+        [(1.0, 1.8, "Green tea with mint")],
+        [(3.0, 4.0, "Sold out")],
+    ]
+
+
+def test_sound_alone(tmp_path: Path) -> None:
+    beep = np.concatenate([np.zeros(24_000, np.float32), tone(0.5), np.zeros(24_000, np.float32)])
+    write_clip(tmp_path / "radio.ts", sound=beep)
+    windows, _, _ = follow(tmp_path / "radio.ts", window=2, hop=2, idle=0.3)
+    (said,) = texts(windows[0], "speech")
+    assert said[:2] == pytest.approx((1.5, 2.0), abs=0.15) and windows[0].pictures == 0
+    with pytest.raises(InputError, match="no pictures, and sound is not listened to"):
+        follow(tmp_path / "radio.ts", hears=False, idle=0.3)
+
+
+def test_decoding_that_falls_behind_goes_from_keyframe_to_keyframe(tmp_path: Path) -> None:
+    import av
+
+    path = tmp_path / "a.ts"
+    write_stream(str(path), "mpegts", 6, RED_THEN_BLUE, speed=100)
+    rolling = Rolling(6, 6, 10)
+    with av.open(str(path)) as container:
+        senses = Senses(container, WatchSettings(), StreamClock(), rolling, hears=False)
+        for number, packet in enumerate(container.demux(senses.streams)):
+            # late during the first three seconds (30 packets), then in time
+            senses.take(packet, 1.0, 4.0 if number < 30 else 0.0)
+    assert senses.passed == 3 * 9, "one packet in ten is a keyframe"
+    (window,) = rolling.finish()
+    assert window.end > 5.5, "what came in time is seen whole again"
+
+
+def test_damaged_packets_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.ts"
+    write_stream(str(path), "mpegts", 6, lambda second: picture(seed=1 + int(second), size=(160, 120)), speed=100)
+    data = bytearray(path.read_bytes())
+    for at in range(len(data) // 3, len(data) // 2, 61):
+        data[at] ^= 0xFF
+    path.write_bytes(data)
+    windows, _, ends = follow(path, window=3, hop=3, idle=0.3)
+    assert len(windows) == 2 and not ends[0].failed
+    assert any("could not be decoded" in problem for window in windows for problem in window.problems)

@@ -22,7 +22,6 @@ from llmrec.video.live import Remembering, _Desk, spread
 from llmrec.video.live_bytes import GrowingFile, Pipe, Wait
 from llmrec.video.live_clock import Pace, StreamClock
 from llmrec.video.live_log import LiveLog
-from llmrec.video.live_senses import caption_text
 from llmrec.video.live_settings import LiveSettings
 from llmrec.video.live_windows import Rolling, Window
 from llmrec.video.screen import Reading
@@ -149,7 +148,6 @@ def test_captions_fall_into_the_windows_that_show_them() -> None:
     rolling.caption(TimedText(16.0, 18.0, "hello", "caption"))
     first, second = rolling.close(35.0)
     assert first.captions == second.captions and first.captions[0].text == "hello"
-    assert caption_text(r"{\an8}<i>Green</i> tea\Nwith mint") == "Green tea with mint"
 
 
 def intake(waits: bool, lag: float) -> SimpleNamespace:

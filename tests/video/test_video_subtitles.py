@@ -9,7 +9,7 @@ import pytest
 
 from llmrec.records import TimedText
 from llmrec.video import Watcher, WatchSettings
-from llmrec.video.subtitles import _lines, embedded_captions
+from llmrec.video.subtitles import cue_lines, embedded_captions
 
 DATA = Path(__file__).parent / "data"
 ENGLISH = [
@@ -40,8 +40,8 @@ def test_a_caption_file_beside_comes_first(tmp_path: Path) -> None:
 
 
 def test_damaged_cues() -> None:
-    assert _lines(b"\x00\x05hello\x00\x00", "mov_text") == ["hello"]
-    assert _lines(b"\xff\xffhel\xc3", "mov_text") == ["hel"]
-    assert _lines(b"\x00", "mov_text") == []
-    assert _lines(b"1,2,3", "ass") == []
-    assert _lines(b"\xfe\xffa", "srt") == ["a"]
+    assert cue_lines(b"\x00\x05hello\x00\x00", "mov_text") == ["hello"]
+    assert cue_lines(b"\xff\xffhel\xc3", "mov_text") == ["hel"]
+    assert cue_lines(b"\x00", "mov_text") == []
+    assert cue_lines(b"1,2,3", "ass") == []
+    assert cue_lines(b"\xfe\xffa", "srt") == ["a"]
