@@ -13,8 +13,8 @@ HOLE_SECONDS = 1.0
 HOLE_STEPS = 8.0
 #: Fewer bytes than these are not missed.
 HOLE_BYTES = 2048
-#: Bytes a second of other streams, as long as they cannot be told.
-OTHERS = 40_000.0
+#: Share of the file's bytes a second that other streams may take, as long as it cannot be told.
+OTHERS = 0.7
 
 
 @dataclass
@@ -34,6 +34,7 @@ class Coverage:
         hole: Start and end in seconds of the longest of them.
         stopped: Why reading ended early, empty if it did not.
         step: Usual seconds from packet to packet, 0 if unknown.
+        rate: Bytes a second of the whole file, 0 if unknown.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Coverage:
     hole: tuple[float, float] = (0.0, 0.0)
     stopped: str = ""
     step: float = 0.0
+    rate: float = 0.0
     _begin: int | None = None
     _end: int = 0
     _bytes: int = 0
@@ -80,11 +82,11 @@ class Coverage:
             return True  # sound does not pause
         if place is None or self._begin is None:
             return False
-        passed = max(self.reached, 1e-3)
-        own = self._bytes / passed
-        others = max(0.0, self._end - self._begin - self._bytes) / passed if passed >= 1 else OTHERS
-        unread = place - self._end - 1.3 * others * (seconds + 1)
-        return unread > max(HOLE_BYTES, own * seconds / 4)
+        passed, between = self.reached, place - self._end
+        if passed < 1:  # too little to tell streams apart
+            return between > max(HOLE_BYTES, OTHERS * self.rate * seconds)
+        own, others = (size / passed for size in (self._bytes, self._end - self._begin - self._bytes))
+        return between - 1.3 * others * (seconds + 1) > max(HOLE_BYTES, own * seconds / 4)
 
     @property
     def lost(self) -> float:
@@ -106,7 +108,7 @@ class Coverage:
         share = f"{self.lost:.0%}" if self.lost >= 0.01 else "under 1%"
         where = []
         if self.expected:
-            where.append(f"up to {self.reached:.1f} of {self.expected:.1f} s")
+            where.append(f"up to {min(self.reached, self.expected):.1f} of {self.expected:.1f} s")
         if self.holes:
             where.append(f"nothing from {self.hole[0]:.1f} to {self.hole[1]:.1f} s")
         place = f" ({', '.join(where)})" if where else ""

@@ -41,7 +41,9 @@ def demuxed(
     import av
 
     origin = start_of(container)
-    limit = settings.wall_limit(length_of(container), max(0, container.size))
+    length, size = length_of(container), max(0, container.size)
+    coverage.rate = size / length if length else 0.0
+    limit = settings.wall_limit(length, size)
     ends = time.monotonic() + limit
     packets: Iterator[Packet[Kind]] = container.demux(stream)  # type: ignore[assignment]
     while True:

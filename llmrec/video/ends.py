@@ -142,6 +142,8 @@ def _matroska(file: IO[bytes], size: int) -> End:
         unknown = value == (1 << 7 * bytes_) - 1
         at += id_bytes + bytes_
         if head[:4] == b"\x18\x53\x80\x67":  # the segment: all the rest
+            if not unknown and at + value < size:
+                return End(0, "the file goes on after its declared end: files were joined, or it is damaged")
             return End() if unknown else End(at + value)
         if unknown:
             return End()

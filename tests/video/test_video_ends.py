@@ -122,6 +122,15 @@ def test_a_pause_is_no_hole_for_its_bytes_are_there() -> None:
     assert silent.problem().startswith("audio: 20%")
 
 
+def test_a_hole_after_the_first_picture_is_a_loss_too() -> None:
+    coverage = Coverage("video", expected=6.0, step=0.04, rate=17_000)
+    coverage.packets = 1
+    coverage.meet(0.0, 0.04, 700, 14_000)
+    coverage.packets = 2
+    coverage.meet(5.0, 5.04, 108_000, 500)
+    assert coverage.problem() == "video: 99% could not be read (up to 5.0 of 6.0 s, nothing from 0.0 to 5.0 s)"
+
+
 def test_slow_slides_are_no_holes() -> None:
     coverage = Coverage("video", step=5.0)
     for start in range(0, 60, 5):
