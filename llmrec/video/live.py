@@ -109,7 +109,7 @@ def watch_live(
     desk = _Desk(live)
     intakes = [Intake(source, watcher.settings, live, desk.post, desk.stop) for source in asked]
     desk.queues = {intake: deque() for intake in intakes}
-    error: BaseException | None = None
+    error: LlmrecError | None = None
     try:
         for intake in intakes:
             intake.start()
@@ -120,9 +120,8 @@ def watch_live(
                 continue
             error = error or intake.error
             if on_end is not None:
-                failed = intake.error is not None
-                fault = intake.error.message if isinstance(intake.error, LlmrecError) else repr(intake.error)
-                on_end(StreamEnd(intake.source.name, fault if failed else intake.ended, failed))
+                reason = intake.error.message if intake.error is not None else intake.ended
+                on_end(StreamEnd(intake.source.name, reason, intake.error is not None))
     finally:
         desk.leave(intakes)
         sight.close()

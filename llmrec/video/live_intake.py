@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from llmrec.errors import InputError
+from llmrec.errors import InputError, LlmrecError
 from llmrec.video.live_bytes import Broken, Over, Wait
 from llmrec.video.live_clock import Pace, StreamClock
 from llmrec.video.live_open import WRITE, open_live
@@ -21,6 +22,8 @@ from llmrec.video.settings import NO_SPEECH, WatchSettings
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.packet import Packet
+
+logger = logging.getLogger(__name__)
 
 #: Seconds before the first new try of a broken connection, and at most before a later one.
 FIRST_TRY, LAST_TRY = 0.5, 8.0
@@ -57,7 +60,7 @@ class Intake(Thread):
         self.source, self._settings, self._live = source, settings, live
         self._post, self._stop_asked = post, stop
         self.pace = Pace(live.hop, time.monotonic())
-        self.error: BaseException | None = None
+        self.error: LlmrecError | None = None
         self.ended = self.title = ""
         self.connections, self.is_over = 0, False
         self._wait = Wait(live.idle, stop)
@@ -69,8 +72,13 @@ class Intake(Thread):
     def run(self) -> None:
         try:
             self._connect_until_over()
-        except BaseException as error:  # told by the thread that takes the windows
+        except LlmrecError as error:  # told by the thread that takes the windows
             self.error = error
+        except Exception as error:  # a decoder's own fault on a strange stream; its words may hold the address
+            logger.debug("%s", self.source.shown, exc_info=True)
+            step = "Please report it: 'llmrec --verbose watch --live …' shows where it happened."
+            reason = f"unexpected {type(error).__name__}"
+            self.error = InputError(f"{self.source.shown}: {reason}", next_step=step)
         finally:
             self.is_over = True
             for window in self._rolling.finish():
@@ -111,7 +119,10 @@ class Intake(Thread):
 
     def _watch(self, container: InputContainer) -> bool:
         """Read a connection; True: the stream is over, False: the connection is."""
-        hears = self._settings.speech != NO_SPEECH
+        hears, most = self._settings.speech != NO_SPEECH, self._settings.max_tracks
+        if len(container.streams) > most:
+            step = "Give a stream with fewer tracks, or raise max_tracks."
+            raise InputError(f"{self.source.shown}: has more than {most} tracks", next_step=step)
         senses = Senses(container, self._settings, self._clock, self._rolling, hears=hears)
         if not senses.streams:
             what = "no pictures, and sound is not listened to" if not hears else "neither pictures nor sound"

@@ -29,6 +29,7 @@ class Window:
         start, end: Seconds from the start of the stream.
         chooser: Holds the frames that differ.
         sound: Seconds and int16 samples at 16 kHz, in order.
+        samples: How many they are.
         captions: Timed text that the stream itself carries.
         last: Latest second of anything in it.
         problems: One line for each thing that was lost.
@@ -38,6 +39,7 @@ class Window:
     end: float
     chooser: Chooser
     sound: list[tuple[float, NDArray[np.int16]]] = field(default_factory=list)
+    samples: int = 0
     captions: list[TimedText] = field(default_factory=list)
     last: float = -1.0
     problems: list[str] = field(default_factory=list)
@@ -79,7 +81,9 @@ class Rolling:
     def sound(self, second: float, samples: NDArray[np.int16]) -> None:
         """Add sound that begins at ``second``."""
         for window in self._over(second, second + len(samples) / RATE):
-            window.sound.append((second, samples))
+            if window.samples < 2 * self.window * RATE:  # a clock that stands still must not fill the memory
+                window.sound.append((second, samples))
+                window.samples += len(samples)
 
     def caption(self, text: TimedText) -> None:
         """Add a caption."""

@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 
 from llmrec.errors import InputError
+from llmrec.video.live import watch_live
 from llmrec.video.live_clock import StreamClock
 from llmrec.video.live_senses import Senses
+from llmrec.video.live_settings import LiveSettings
 from llmrec.video.live_windows import Rolling
 from llmrec.video.settings import WatchSettings
+from llmrec.video.watcher import Watcher
 from tests.video.clips import picture, tone, write_clip
 from tests.video.streams import (
+    Beeps,
     Colours,
     Written,
     body_handler,
@@ -256,9 +260,6 @@ def test_one_bad_stream_costs_itself_alone(tmp_path: Path) -> None:
     write_stream(str(tmp_path / "good.ts"), "mpegts", 2, RED_THEN_BLUE, speed=100)
     (tmp_path / "bad.ts").write_bytes(bytes(range(256)) * 99)
     seen, ends = [], []
-    from llmrec.video.live import watch_live
-    from llmrec.video.live_settings import LiveSettings
-    from llmrec.video.watcher import Watcher
 
     watcher = Watcher(WatchSettings(speech="none"), screen_reader=Colours())
     with pytest.raises(InputError, match=r"bad\.ts"):
@@ -271,9 +272,6 @@ def test_one_bad_stream_costs_itself_alone(tmp_path: Path) -> None:
 
 
 def test_closing_the_iterator_ends_the_thread(tmp_path: Path) -> None:
-    from llmrec.video.live import watch_live
-    from llmrec.video.live_settings import LiveSettings
-    from llmrec.video.watcher import Watcher
 
     path = tmp_path / "show.ts"
     path.touch()
@@ -365,6 +363,21 @@ def test_decoding_that_falls_behind_goes_from_keyframe_to_keyframe(tmp_path: Pat
     assert senses.passed == 3 * 9, "one packet in ten is a keyframe"
     (window,) = rolling.finish()
     assert window.end > 5.5, "what came in time is seen whole again"
+
+
+def test_what_nobody_expected_is_an_error_with_a_next_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.ts"
+    write_stream(str(path), "mpegts", 2, RED_THEN_BLUE, speed=100)
+    with pytest.raises(InputError, match="more than 1 tracks"):
+        list(watch_live(path, Watcher(WatchSettings(max_tracks=1), screen_reader=Colours(), speech_reader=Beeps())))
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("rtsp://me:s3cret@h")
+
+    monkeypatch.setattr(Senses, "take", fail)
+    with pytest.raises(InputError, match=r"a\.ts: unexpected ZeroDivisionError") as error:
+        follow(path, idle=0.3)
+    assert "s3cret" not in str(error.value)
 
 
 def test_damaged_packets_are_told(tmp_path: Path) -> None:

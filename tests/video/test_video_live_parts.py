@@ -143,6 +143,14 @@ def test_sound_is_laid_out_by_its_times() -> None:
     assert block.samples[31_999] == 0.5 and block.samples[32_000] == 0 and block.samples[64_000] == 0.5
 
 
+def test_a_clock_that_stands_still_does_not_fill_the_memory() -> None:
+    rolling = Rolling(window=2, hop=2, budget=4)
+    for _ in range(1000):
+        rolling.sound(1.0, np.zeros(1600, np.int16))
+    (window,) = rolling.finish()
+    assert len(window.sound) == 40  # four seconds
+
+
 def test_captions_fall_into_the_windows_that_show_them() -> None:
     rolling = Rolling(window=20, hop=15, budget=4)
     rolling.caption(TimedText(16.0, 18.0, "hello", "caption"))
