@@ -22,7 +22,7 @@ from llmrec.models import resolve
 from llmrec.seams import Encoder, ImageEncoder
 
 #: Raised when the same weights come to give other vectors.
-VERSION = 1
+VERSION = 2
 
 #: Kinds of ``ModelFolder`` that encode texts.
 TEXT_KINDS = frozenset({"sentence-encoder", "static-encoder", "text-encoder", "causal-lm"})

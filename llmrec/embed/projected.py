@@ -1,14 +1,14 @@
-"""A tower that was taught a shop's products: beside its own vector, how likely each known product is.
+"""A tower that was taught a shop's products: beside its own vector, how like it is to each known product.
 
 ::
 
     my-shop/   manifest.json       {"kind": "image-projection", "models": {"tower": {"reference", "digest"}, …}, …}
-               model.safetensors   mean, scale [d]; weight [d, products], bias; keys [texts, t], key_products [texts]
+               model.safetensors   mean [d], weight [d, products], keys [texts, t], key_products [texts]
 
-A picture's vector is that of the tower, weighing ``1 - share``, followed by the square roots of the probabilities of
-the known products, weighing ``share``; the product of two such parts is the affinity of Bhattacharyya (1943). A text
-lies at the known products whose texts are nearest to it. So a photo of a known product meets the product's card and
-title; anything else lies between the known products that it resembles, and keeps what the tower sees.
+A picture's vector is that of the tower, weighing ``1 - share``, followed by its likeness to each known product, as the
+regression gives it, at unit length, weighing ``share``. A text lies at the known products whose texts are nearest to
+it. So a photo of a known product meets the product's card and title; anything else lies between the known products that
+it resembles, and keeps what the tower sees.
 Written by ``llmrec.train.train_projection``.
 """
 
@@ -39,7 +39,7 @@ SHARPNESS = 0.02
 #: Pictures whose views are held at a time.
 WINDOW = 64
 
-_PARTS = ("mean", "scale", "weight", "bias", "keys", "key_products")
+_PARTS = ("mean", "weight", "keys", "key_products")
 
 
 class ProjectedEncoder:
@@ -75,15 +75,12 @@ class ProjectedEncoder:
 
     def encode_images(self, images: Sequence[Image]) -> NDArray[np.float32]:
         """Encode pictures into float32 ``[n, dimension]``, unit length, in input order."""
-        count = len(crops((8, 8), self._views))
         vectors = np.empty((len(images), self.dimension), dtype=np.float32)
         for start in range(0, len(images), WINDOW):
             some = images[start : start + WINDOW]
-            views = [image.crop(box) for image in some for box in crops(image.size, self._views)]
-            seen = self.tower.encode_images(views if count > 1 else some)
-            known = self.probabilities(seen).reshape(len(some), count, -1).mean(axis=1)
-            whole = unit(seen.reshape(len(some), count, -1).mean(axis=1), self.reference)
-            parts = [whole * (1 - self._share) ** 0.5, np.sqrt(known * self._share)]
+            seen = self.tower.encode_images([view for image in some for view in views_of(image, self._views)])
+            seen = unit(seen.reshape(len(some), self._views, -1).mean(axis=1), self.reference)
+            parts = [self._own(seen) * (1 - self._share) ** 0.5, self._known(seen) * self._share**0.5]
             vectors[start : start + len(some)] = np.concatenate(parts, axis=1)
         return unit(vectors, self.reference)
 
@@ -100,15 +97,17 @@ class ProjectedEncoder:
         weights = softmax(likeness / np.float32(SHARPNESS))
         known = np.zeros((len(texts), len(self.products)), dtype=np.float32)
         np.add.at(known.T, self._tensors["key_products"].astype(np.int64), weights.T)
-        vectors = np.concatenate([own * (1 - self._share) ** 0.5, np.sqrt(known * self._share)], axis=1)
+        known = unit(known, self.reference)
+        vectors = np.concatenate([own * (1 - self._share) ** 0.5, known * self._share**0.5], axis=1)
         return unit(vectors, self.reference)
 
-    def probabilities(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
-        """How likely each known product is, of vectors of the tower ``[n, d]``: float32 ``[n, products]``."""
-        part = self._tensors
-        features = (rooted(seen) - part["mean"]) / part["scale"]
-        scores: NDArray[np.float32] = np.asarray(features @ part["weight"] + part["bias"], dtype=np.float32)
-        return softmax(scores)
+    def _own(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the tower sees; against the mean of what it learned from, unless texts must still meet it."""
+        return seen if self.tower.joint else unit(rooted(seen) - self._tensors["mean"], self.reference)
+
+    def _known(self, seen: NDArray[np.float32]) -> NDArray[np.float32]:
+        likeness = (rooted(seen) - self._tensors["mean"]) @ self._tensors["weight"]
+        return unit(likeness.astype(np.float32), self.reference)
 
 
 def load_projected(folder: Path, load_tower: Callable[[str], ImageEncoder], device: str | None) -> ProjectedEncoder:
@@ -140,8 +139,8 @@ def load_projected(folder: Path, load_tower: Callable[[str], ImageEncoder], devi
         if model.digest != digest:
             raise ArtefactError(f"{folder}: was made over another {name} than there is now", next_step=remedy)
     width, count = tower.dimension, len(products)
-    fits = shapes["weight"] == (width, count) and shapes["mean"] == shapes["scale"] == (width,)
-    fits = fits and shapes["bias"] == (count,) and shapes["keys"] == (len(tensors["key_products"]), texts.dimension)
+    fits = shapes["weight"] == (width, count) and shapes["mean"] == (width,)
+    fits = fits and shapes["keys"] == (len(tensors["key_products"]), texts.dimension)
     if not fits or not ((tensors["key_products"] >= 0) & (tensors["key_products"] < count)).all():
         raise ArtefactError(f"{folder}: its tensors do not fit the models beneath", next_step=remedy)
     return ProjectedEncoder(
@@ -166,15 +165,16 @@ def is_projection(folder: Path) -> bool:
     return isinstance(manifest, dict) and manifest.get("kind") == KIND
 
 
-def crops(size: tuple[int, int], views: int) -> list[tuple[int, int, int, int]]:
-    """Boxes (left, top, right, bottom) of the views of a picture: the whole; of five also three quarters of each
-    side in every corner."""
-    width, height = size
-    boxes = [(0, 0, width, height)]
-    if views > 1:
-        wide, high = max(1, width * 3 // 4), max(1, height * 3 // 4)
-        boxes += [(x, y, x + wide, y + high) for x in (0, width - wide) for y in (0, height - high)]
-    return boxes
+def views_of(image: Image, count: int) -> list[Image]:
+    """The picture; of two views also its mirror image; of six also three quarters of each side in every corner."""
+    from PIL import Image as images
+
+    views = [image, *([image.transpose(images.Transpose.FLIP_LEFT_RIGHT)] if count > 1 else [])]
+    if count > 2:
+        wide, high = max(1, image.width * 3 // 4), max(1, image.height * 3 // 4)
+        corners = [(x, y) for x in (0, image.width - wide) for y in (0, image.height - high)]
+        views += [image.crop((x, y, x + wide, y + high)) for x, y in corners]
+    return views
 
 
 def rooted(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """Convolutional networks as image towers: the mean of the last map, and class probabilities where there are classes.
 
-The mean is taken over the picture and its mirror image: a product is the same seen from its other side.
+One pass a picture: the mean with its mirror image found .01 more of what was shown (R@1) for twice the time.
 """
 
 from __future__ import annotations
@@ -61,30 +61,25 @@ class ConvolutionalTower:
         return {"pixel_values": self.pixels.prepare(image)}
 
     def embed(self, batch: Prepared) -> NDArray[np.float32]:
-        """Mean of the last map over the picture and its mirror image, float32 ``[n, dimension]``."""
-        return self._pooled(batch).mean(dim=0).cpu().numpy()
+        """Mean of the last map, float32 ``[n, dimension]``."""
+        return self._pooled(batch).cpu().numpy()
 
     def classify(self, batch: Prepared) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Vectors as of ``embed``, and the mean of the probabilities, float32 ``[n, labels]``."""
+        """Vectors as of ``embed``, and the probabilities, float32 ``[n, labels]``."""
         import torch
 
         pooled = self._pooled(batch)
         with torch.inference_mode():
-            scores = self._scores(pooled.flatten(0, 1)).softmax(dim=1).unflatten(0, (2, -1))
-        return pooled.mean(dim=0).cpu().numpy(), scores.mean(dim=0).cpu().numpy()
+            return pooled.cpu().numpy(), self._scores(pooled).softmax(dim=1).cpu().numpy()
 
     def _pooled(self, batch: Prepared) -> torch.Tensor:
-        """Means of the maps of the pictures and of their mirror images, ``[2, n, dimension]``."""
+        """Means of the maps of the pictures, ``[n, dimension]``."""
         import torch
 
         pixels = torch.from_numpy(batch["pixel_values"]).to(self._device, memory_format=torch.channels_last)
         size = CPU_BATCH if self._device.type == "cpu" else len(pixels)
         with torch.inference_mode():
-            sides = [
-                torch.cat([self._maps(some).float().mean(dim=(2, 3)) for some in view.split(size)])
-                for view in (pixels, pixels.flip(3))
-            ]
-            return torch.stack(sides)
+            return torch.cat([self._maps(some).float().mean(dim=(2, 3)) for some in pixels.split(size)])
 
     def _scores(self, pooled: torch.Tensor) -> torch.Tensor:
         """Logits of pooled vectors ``[n, dimension]``."""

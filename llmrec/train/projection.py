@@ -1,13 +1,15 @@
 """From photos and the products that they show to a projection over a frozen tower (``llmrec.embed.projected``).
 
-A logistic regression over the tower's vectors, power-normalised: each product's photos and its catalog pictures, in
+A ridge regression over the tower's vectors, power-normalised: each product's photos and its catalog pictures, in
 several random looks, are examples of it. Eight photos a product are enough to gain much; no layer of the tower changes.
+It has a closed form, and held-out photos were told better than by logistic regression or linear discriminants.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,20 +49,17 @@ class ProjectionSettings:
 
     Attributes:
         looks: Random looks at each photo and catalog picture, itself among them.
-        views: Looks at a picture when it is encoded later: 1, or 5 (the whole and its corners) at five times the cost.
+        views: Looks at a picture when it is encoded later: 1, 2 (with its mirror image) or 6 (and its corners), each
+            at the cost of a picture.
         share: Share of a cosine that the known products decide; the tower's own vector has the rest.
-        epochs, rate, decay, smoothing, batch: Of the logistic regression (AdamW, label smoothing).
-        seed: Of the looks and of the order.
+        ridge: Penalty on the weights, in means of the squares of the features.
+        seed: Of the looks.
     """
 
-    looks: int = 6
-    views: int = 1
-    share: float = 0.8
-    epochs: int = 20
-    rate: float = 2e-3
-    decay: float = 0.1
-    smoothing: float = 0.1
-    batch: int = 128
+    looks: int = 4
+    views: int = 2
+    share: float = 0.5
+    ridge: float = 0.3
     seed: int = 0
 
 
@@ -79,7 +78,7 @@ class ProjectionReport:
 def train_projection(
     photos: Sequence[Photo],
     products: Sequence[Product],
-    tower: str,
+    tower: str | ImageEncoder,
     output: str | Path,
     *,
     texts: str = "starter:minilm",
@@ -94,7 +93,7 @@ def train_projection(
     Args:
         photos: Photos of products of ``products``.
         products: The products to be known, with title and catalog pictures where they have them.
-        tower: Reference of the image encoder.
+        tower: Reference of the image encoder, or one that is loaded.
         output: The folder to write.
         texts: Reference of the text encoder that places titles.
         root: Where relative paths of photos and pictures start; None: the working folder.
@@ -115,7 +114,8 @@ def train_projection(
     _check(photos, products, settings)
     if Path(output).exists() and not replace:
         raise InputError(f"{output}: is there already", next_step="Give another folder, or replace=True.")
-    encoder, text_encoder = load_image_encoder(tower, device=device), load_encoder(texts, device=device)
+    encoder = load_image_encoder(tower, device=device) if isinstance(tower, str) else tower
+    text_encoder = load_encoder(texts, device=device)
     number = {product.id: n for n, product in enumerate(products)}
     base = Path(root or ".")
     examples = [(base / photo.path, number[photo.product_id]) for photo in photos]
@@ -155,7 +155,7 @@ def train_projection(
 def fit(
     vectors: NDArray[np.float32], labels: NDArray[np.int64], count: int, settings: ProjectionSettings
 ) -> tuple[dict[str, NDArray[Any]], float]:
-    """Multinomial logistic regression over power-normalised vectors.
+    """Ridge regression from power-normalised vectors to 1 for the product shown and 0 for the others.
 
     Args:
         vectors: Of the tower, ``[n, d]``.
@@ -164,29 +164,18 @@ def fit(
         settings: See ``ProjectionSettings``.
 
     Returns:
-        ``mean`` and ``scale`` ``[d]``, ``weight`` ``[d, count]``, ``bias`` ``[count]``; the share told right.
+        ``mean`` ``[d]`` and ``weight`` ``[d, count]``; the share of the examples told right.
     """
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    features = rooted(vectors)
-    mean, scale = features.mean(axis=0), features.std(axis=0)
-    scale = scale + np.float32(1e-3 * max(float(features.std()), 1e-6))
-    inputs, targets = torch.from_numpy((features - mean) / scale), torch.from_numpy(labels)
-    generator = torch.Generator().manual_seed(settings.seed)
-    weight = torch.zeros(inputs.shape[1], count, requires_grad=True)
-    bias = torch.zeros(count, requires_grad=True)
-    optimiser = torch.optim.AdamW([weight, bias], lr=settings.rate, weight_decay=settings.decay)
-    for _ in range(settings.epochs):
-        for rows in torch.randperm(len(inputs), generator=generator).split(settings.batch):
-            optimiser.zero_grad()
-            scores = inputs[rows] @ weight + bias
-            cross_entropy(scores, targets[rows], label_smoothing=settings.smoothing).backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-    with torch.no_grad():
-        right = float(((inputs @ weight + bias).argmax(dim=1) == targets).float().mean())
-    learned = {"weight": weight.detach().numpy(), "bias": bias.detach().numpy()}
-    return {"mean": mean, "scale": scale, **learned}, round(right, 4)
+    features = rooted(vectors).astype(np.float64)
+    mean = features.mean(axis=0)
+    features -= mean
+    targets = np.eye(count)[labels] - 1 / count
+    moments = features.T @ features
+    moments[np.diag_indices_from(moments)] += settings.ridge * max(float(np.trace(moments)) / len(moments), 1e-12)
+    weight = np.linalg.solve(moments, features.T @ targets)
+    right = float(((features @ weight).argmax(axis=1) == labels).mean())
+    tensors = {"mean": mean.astype(np.float32), "weight": weight.astype(np.float32)}
+    return tensors, round(right, 4)
 
 
 def _check(photos: Sequence[Photo], products: Sequence[Product], settings: ProjectionSettings) -> None:
@@ -203,9 +192,9 @@ def _check(photos: Sequence[Photo], products: Sequence[Product], settings: Proje
         if photo.product_id not in known:
             step = "Give the product, or leave the photo out."
             raise InputError(f"photo {row} ({photo.path}): no product {photo.product_id!r}", next_step=step)
-    if settings.looks < 1 or settings.views not in (1, 5) or not 0 < settings.share < 1:
+    if settings.looks < 1 or settings.views not in (1, 2, 6) or not 0 < settings.share < 1:
         what = f"looks={settings.looks}, views={settings.views}, share={settings.share}"
-        step = "Give looks of 1 or more, views of 1 or 5, a share between 0 and 1."
+        step = "Give looks of 1 or more, views of 1, 2 or 6, a share between 0 and 1."
         raise InputError(f"{what}: cannot be", next_step=step)
 
 
@@ -220,7 +209,9 @@ def _examples(
     rows: Iterable[int] = range(len(pictures))
     for row in progress(rows, "photos", len(pictures)) if progress else rows:
         image: Image = read_picture(pictures[row][0])
-        found.append(encoder.encode_images(looks(image, settings.looks, settings.seed * 1_000_003 + row)))
+        # by its name: a photo looks the same whatever else is learned from
+        chance = zlib.crc32(f"{settings.seed} {pictures[row][0].name}".encode())
+        found.append(encoder.encode_images(looks(image, settings.looks, chance)))
     labels = np.repeat([number for _, number in pictures], settings.looks).astype(np.int64)
     return np.concatenate(found), labels
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from llmrec.embed import load_image_encoder
-from llmrec.embed.projected import crops, rooted
+from llmrec.embed.projected import rooted, views_of
 from llmrec.errors import ArtefactError, InputError
 from llmrec.records import Product
 from llmrec.seams import ImageEncoder
@@ -50,7 +50,7 @@ def open_it(folder: Path) -> ImageEncoder:
 
 def test_photos_land_on_their_products(tmp_path: Path) -> None:
     photos, products = shop(tmp_path)
-    settings = ProjectionSettings(looks=3, epochs=200, rate=0.05)
+    settings = ProjectionSettings(looks=3, ridge=0.01)
     report = train_projection(photos, products, "fake:images", tmp_path / "out", root=tmp_path, settings=settings)
     assert (report.products, report.photos, report.catalog_pictures, report.without_photo) == (3, 9, 3, 0)
     assert report.accuracy == 1.0
@@ -81,23 +81,26 @@ def test_the_same_photos_and_seed_give_the_same_projection(tmp_path: Path) -> No
 
 
 def test_a_regression_worked_out_by_hand() -> None:
-    """Two classes, one at each end of a line: the border is in the middle and both are told right."""
+    """Features ±(0.5, −0.5) about their mean, eight of them: moments (2, −2; −2, 2), whose mean diagonal is 2, so
+    that a ridge of 1 adds 2; the features meet the targets ±0.5 in ±2; (4, −2; −2, 4)⁻¹ (2, −2) is (1/3, −1/3)."""
     vectors = np.array([[1, 0], [0, 1]] * 4, dtype=np.float32)
-    tensors, accuracy = fit(vectors, np.array([0, 1] * 4), 2, ProjectionSettings(epochs=50))
+    tensors, accuracy = fit(vectors, np.array([0, 1] * 4), 2, ProjectionSettings(ridge=1.0))
     assert accuracy == 1.0
     np.testing.assert_allclose(tensors["mean"], [0.5, 0.5])
-    np.testing.assert_allclose(tensors["weight"][:, 0], -tensors["weight"][:, 1], atol=1e-5)
-    assert tensors["weight"][0, 0] > 0 > tensors["weight"][1, 0]
-    np.testing.assert_allclose(
-        rooted(np.array([[-4.0, 0.0, 9.0]], dtype=np.float32)) ** 2, [[4 / 13, 0, 9 / 13]], rtol=1e-5
-    )
+    np.testing.assert_allclose(tensors["weight"], [[1 / 3, -1 / 3], [-1 / 3, 1 / 3]], rtol=1e-5)
+    roots = rooted(np.array([[-4.0, 0.0, 9.0]], dtype=np.float32))
+    np.testing.assert_allclose(roots, [[-2 / 13**0.5, 0, 3 / 13**0.5]], rtol=1e-5)
 
 
-def test_boxes_of_views() -> None:
-    assert crops((400, 200), 1) == [(0, 0, 400, 200)]
-    corners = [(0, 0, 300, 150), (0, 50, 300, 200), (100, 0, 400, 150), (100, 50, 400, 200)]
-    assert crops((400, 200), 5) == [(0, 0, 400, 200), *corners]
-    assert crops((1, 1), 5) == [(0, 0, 1, 1)] * 5
+def test_views_of_a_picture() -> None:
+    image = Image.fromarray(np.arange(24, dtype=np.uint8).reshape(4, 6))
+    whole, mirror, *corners = views_of(image, 6)
+    assert np.asarray(whole)[0].tolist() == [0, 1, 2, 3, 4, 5]
+    assert np.asarray(mirror)[0].tolist() == [5, 4, 3, 2, 1, 0]
+    assert [corner.size for corner in corners] == [(4, 3)] * 4
+    assert [int(np.asarray(corner)[0, 0]) for corner in corners] == [0, 6, 2, 8]
+    assert [len(views_of(image, count)) for count in (1, 2)] == [1, 2]
+    assert [view.size for view in views_of(Image.new("RGB", (1, 1)), 6)] == [(1, 1)] * 6
 
 
 def test_looks_are_the_same_for_a_seed() -> None:
@@ -137,9 +140,7 @@ def test_what_cannot_be_learned_from(tmp_path: Path, change: dict, message: str)
 def test_folders_that_cannot_be_used(tmp_path: Path) -> None:
     photos, products = shop(tmp_path)
     out = tmp_path / "out"
-    train_projection(
-        photos, products, "fake:images", out, root=tmp_path, settings=ProjectionSettings(looks=1, epochs=1)
-    )
+    train_projection(photos, products, "fake:images", out, root=tmp_path, settings=ProjectionSettings(looks=1))
     manifest = json.loads((out / "manifest.json").read_text())
     for change, message in (
         ({"products": ["tomato"]}, "do not fit"),
