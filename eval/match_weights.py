@@ -2,26 +2,25 @@
 
     python eval/match_weights.py                      # LLMREC_DATA=… ; a few minutes, seconds when run again
 
-Five sets: the contents of ``examples/`` (watched), posts made of the listings of three tables of real products
-(``eval/noisy_posts.py``: speech with recognition errors, screen text with reading errors, chatter, sources that say
-nothing), and such posts of groceries with phone photos as frames. Weights are learned by a listwise softmax over the
-candidates, all sets but one at a time, and tried on the one held out, beside equal weights, each source alone and the
-weights that ship. Prints recall and MRR with 95% intervals and paired p-values against the weights that ship, and what
-a source that says nothing costs; writes ``eval/results/match_weights.json``. Rankings are kept in ``--work``.
+Six sets (``eval/match_sets.py``): the contents of ``examples/`` (watched), posts made of the listings of three tables
+of real products (speech with recognition errors, screen text with reading errors, chatter, sources that say nothing),
+and such posts of groceries with phone photos as frames, with all their sources and with one of them. Weights are
+learned by a listwise softmax over the candidates, all sets but one at a time, and tried on the one held out, beside
+equal weights, each source alone and the weights that ship. Prints recall and MRR with 95% intervals and paired p-values
+against the weights that ship, and what a source that says nothing costs; writes ``eval/results/match_weights.json``.
+Rankings are kept in ``--work``. ``--contents demo-output/contents.jsonl`` spares watching the sample again.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import platform
-import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,47 +28,41 @@ import msgspec
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from intent_study import sample
-from noisy_posts import CHATTER, PART, post, states
+from match_sets import SEED, Qrels, sets
 
-from llmrec.catalog import Catalog
 from llmrec.embed import load_encoder, load_image_encoder
-from llmrec.evaluate import evaluate_matches, read_qrels
+from llmrec.evaluate import evaluate_matches
 from llmrec.index import Index
-from llmrec.match import Matcher, fuse_views
+from llmrec.match import Matcher, fuse_views, views_of
 from llmrec.match.frames import pool
 from llmrec.match.fusion import WEIGHTS
-from llmrec.records import Content, Hit, Keyframe, Product
+from llmrec.records import Content, Hit, Product
 from llmrec.seams import ImageEncoder
 from llmrec.storage import fingerprint, read_picture
 
 METRICS = ["recall@1", "recall@10", "mrr@10"]
-POSTS, CATALOG, SEED = 120, 1500, 11
-GROUPS = ("whole", "speech", "screen", "caption", "chat", "title", "window", "pictures")
+GROUPS = ("whole", "speech", "screen", "print", "caption", "chat", "title", "window", "pictures")
 #: Strength of the pull of weights towards nothing, and the scale of scores at which they are learned.
 RIDGE, SCALE = 0.05, 10.0
 TOWER = "starter:efficientnet-lite2"
 
-Qrels = Mapping[str, Mapping[str, int]]
 Rankings = dict[str, list[tuple[str, list[Hit]]]]
-Set = tuple[str, list[Content], Qrels, list[Product]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--encoder", default="starter:minilm")
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()) / "llmrec-match-weights")
-    parser.add_argument("--watched", type=Path, default=Path(tempfile.gettempdir()) / "llmrec-intent-study")
+    parser.add_argument("--contents", type=Path, help="the sample's contents, watched before")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "match_weights.json")
     chosen = parser.parse_args()
     if not os.environ.get("LLMREC_DATA"):
         print("error: LLMREC_DATA is not set\n  next: eval/README.md says where the tables come from", file=sys.stderr)
         sys.exit(2)
-    for folder in (chosen.work, chosen.watched):
-        folder.mkdir(parents=True, exist_ok=True)
+    chosen.work.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     found: dict[str, tuple[Rankings, Qrels]] = {}
-    for name, contents, qrels, products in sets(chosen.watched, Path(os.environ["LLMREC_DATA"])):
+    for name, contents, qrels, products in sets(chosen.work, chosen.contents, Path(os.environ["LLMREC_DATA"])):
         found[name] = (rankings(chosen, name, contents, products), qrels)
         print(f"{name}: {len(contents)} contents, {len(products)} products", flush=True)
     learned = {name: learn([own for other, own in found.items() if other != name]) for name in found}
@@ -89,99 +82,17 @@ def main() -> None:
     chosen.out.write_text(json.dumps(written, indent=1) + "\n", encoding="utf-8")
 
 
-def sets(watched: Path, data: Path) -> Iterator[Set]:
-    """The sample, and posts of each table; each post twice, the second time without what says nothing."""
-    contents, qrels, products = sample(watched)
-    yield "sample", [c for c in contents if any(qrels.get(c.id, {}).values())], qrels, products
-    for name, left, right in (("abt_buy", "abt.csv", "buy.csv"), ("amazon_google", "amazon.csv", "gp.csv")):
-        folder = data / "er_products" / name
-        listings, truth = list(Catalog.read(folder / left)), read_qrels(folder / "gt.csv")
-        yield (name, *posts(listings, truth, Catalog.read(folder / right)))
-    items = json.loads((data / "amazon_scientific_sid" / "Scientific.item.json").read_text(encoding="utf-8"))
-    rows = [
-        Product(id, item["title"], item["description"][:600], item["brand"], tuple(item["categories"].split(",")))
-        for id, item in list(items.items())[:CATALOG]
-    ]
-    # there is one listing of each: the catalog keeps the title, the posts are made of the description too
-    bare = [msgspec.structs.replace(row, description="") for row in rows]
-    yield ("scientific", *posts(rows, {row.id: {row.id: 1} for row in rows}, bare))
-    yield groceries(data / "grocerystore" / "dataset")
-
-
-def groceries(folder: Path) -> Set:
-    """Posts about 81 groceries with four frames: two phone photos of the product, two of other products.
-
-    No source gives the whole name: the posts are made of the very words of the catalog, which would be too easy.
-    """
-    rng = random.Random(SEED)
-    with (folder / "classes.csv").open(encoding="utf-8") as file:
-        classes = [row[:6] for row in list(csv.reader(file))[1:]]
-    photos: dict[str, list[str]] = {}
-    for line in (folder / "val.txt").read_text(encoding="utf-8").splitlines():
-        path, number, _ = line.split(",")
-        photos.setdefault(number.strip(), []).append(str(folder / path))
-    rows = []
-    for name, number, coarse, _, picture, text in classes:
-        described = (folder / text.lstrip("/")).read_text(encoding="utf-8").strip()
-        image = str(folder / picture.lstrip("/"))
-        rows.append(Product(number, name.replace("-", " "), described, category=(coarse,), images=(image,)))
-    contents, qrels, products = posts(
-        rows, {row.id: {row.id: 1} for row in rows if row.id in photos}, rows, names=False
-    )
-    pictured = []
-    for content in contents:
-        (right,) = qrels[content.id]
-        own = rng.sample(photos[right], min(2, len(photos[right])))
-        others = [rng.choice(photos[id]) for id in rng.sample(sorted(photos.keys() - {right}), 2)]
-        frames = tuple(Keyframe(float(at), path) for at, path in enumerate([*own, *others]))
-        pictured.append(msgspec.structs.replace(content, keyframes=frames))
-    return "groceries", pictured, qrels, products
-
-
-def posts(
-    listings: Sequence[Product], truth: Qrels, catalog: Iterable[Product], *, names: bool = True
-) -> tuple[list[Content], Qrels, list[Product]]:
-    """Posts of listings that the catalog holds; the catalog is cut to a size that is quickly encoded."""
-    rng = random.Random(SEED)
-    known = [listing for listing in listings if listing.id in truth]
-    rng.shuffle(known)
-    contents: list[Content] = []
-    qrels: dict[str, Mapping[str, int]] = {}
-    for number, listing in enumerate(known[:POSTS]):
-        drawn = states(rng)
-        if not names:
-            drawn = {source: min(state, PART) for source, state in drawn.items()}
-        made = post(f"post-{number}", listing, rng.choice(known), drawn, rng)
-        for content in (made, quiet(made, f"quiet-{number}", drawn)):
-            contents.append(content)
-            qrels[content.id] = truth[listing.id]
-    right = {id for relevant in qrels.values() for id in relevant}
-    products = sorted(catalog, key=lambda product: product.id not in right)
-    return contents, qrels, products[:CATALOG]
-
-
-def quiet(content: Content, id: str, drawn: Mapping[str, int]) -> Content:
-    """The same post without the sources that say nothing."""
-    empty = {source for source, state in drawn.items() if state == CHATTER}
-    return msgspec.structs.replace(
-        content,
-        id=id,
-        timed_text=tuple(piece for piece in content.timed_text if piece.source not in empty),
-        title="" if "title" in empty else content.title,
-        caption="" if "caption" in empty else content.caption,
-        hashtags=() if "hashtags" in empty else content.hashtags,
-    )
-
-
 def rankings(chosen: argparse.Namespace, name: str, contents: list[Content], products: list[Product]) -> Rankings:
     """What each view of each content finds, and what its frames find together; kept."""
-    key = fingerprint(contents, [product.id for product in products], chosen.encoder, TOWER)[:8]
-    kept = chosen.work / f"{name}-{key}.json"
+    key = fingerprint(
+        [views_of(content) for content in contents], [product.id for product in products], chosen.encoder, TOWER
+    )[:8]
+    kept = chosen.work / f"{name.replace(' ', '-')}-{key}.json"
     if kept.exists():
         return msgspec.json.decode(kept.read_bytes(), type=dict[str, list[tuple[str, list[Hit]]]])
     encoder = load_encoder(chosen.encoder)
     tower = load_image_encoder(TOWER) if any(product.images for product in products) else None
-    path = chosen.work / f"{name}-{fingerprint(products, encoder.digest, tower and tower.digest)[:8]}.index"
+    path = chosen.work / f"{fingerprint(products, encoder.digest, tower and tower.digest)[:8]}.index"
     if not path.exists():
         Index.build(path, products, encoder, image_encoder=tower)
     index = Index.open(path, encoder, image_encoder=tower)
