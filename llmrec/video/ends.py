@@ -202,13 +202,13 @@ def _broken_gif(path: Path) -> str:
         with Image.open(path, formats=("GIF",)) as image:
             for number in range(MOST):
                 image.seek(number)
-                seen += image.width * image.height
+                seen += max(image.width * image.height, CHECKED_PIXELS // 20_000)  # small pictures cost too
                 if seen > CHECKED_PIXELS:
                     break
                 image.load()
     except EOFError:
         pass
-    except (OSError, SyntaxError, ValueError, LookupError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, LookupError, TypeError, struct.error, Image.DecompressionBombError):
         return "the file is damaged inside; how much is missing cannot be told"
     return ""
 
