@@ -194,7 +194,7 @@ def _described(found: dict[str, Any]) -> str:
     ]
     if tower := found["image_encoder"]:
         told = found["pictures"]
-        many = f"{told['embedded']} of {told['products']} products"
+        many = f"{told['embedded']} pictures of {told['products']} products"
         lines.insert(3, f"pictures: {tower['reference']}, {tower['dimension']} dimensions, {many}")
         if told["urls"]:
             lines.append(f"pictures that are web addresses: {told['urls']} (they are not fetched)")

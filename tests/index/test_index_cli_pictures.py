@@ -33,12 +33,12 @@ def test_pictures_are_found_beside_the_catalog_and_told(catalog: Path, tmp_path:
     options = ("--encoder", "none", "--image-encoder", "fake:images")
     result = run("build", catalog, "-o", tmp_path / "index", *options)
     assert result.exit_code == 0, result.output
-    assert "pictures: fake:images, 3 dimensions, 1 of 1 products" in result.stdout
+    assert "pictures: fake:images, 3 dimensions, 1 pictures of 1 products" in result.stdout
     assert "pictures that are web addresses: 1 (they are not fetched)" in result.stdout
     assert "pictures that cannot be read: 1, such as" in result.stdout
     assert "pictures: fake:images" in run("info", tmp_path / "index").stdout
     elsewhere = run("build", catalog, "-o", tmp_path / "other", *options, "--images-root", tmp_path)
-    assert "0 of 0 products" in elsewhere.stdout
+    assert "0 pictures of 0 products" in elsewhere.stdout
 
 
 def test_files_of_several_folders_need_a_root(catalog: Path, tmp_path: Path) -> None:
