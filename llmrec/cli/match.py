@@ -48,6 +48,9 @@ def match(
     ] = True,
     run: Annotated[Path | None, typer.Option("--run", help="Write the ranking as a TREC run as well.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an interrupted run stopped.")] = True,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="With '- -o -': after each window of a stream print the stream's total.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find the products that contents show or want, each with the words that made it a match."""
@@ -60,10 +63,13 @@ def match(
     from llmrec.records import Match
     from llmrec.storage import Ledger, fingerprint, write_records
 
+    if merge and not (input == output == "-" and not run):
+        step = "Use it as: llmrec watch --live … -o - | llmrec match - --index … -o - --merge"
+        raise InputError("--merge is for streams from pipe to pipe", next_step=step)
     if input == output == "-" and not run:
         opened = open_index(index, encoder=encoder, vision=vision)
         matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=MatchSettings(k=k, vision=vision))
-        _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder))
+        _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder), k if merge else None)
         return
     contents, folder = _contents(input)
     try:
@@ -147,8 +153,9 @@ def _writer(model: str, prompt: str) -> Any:
     return IntentWriter(load_generator(model), asked).intents
 
 
-def _pass_on(matcher: Matcher, watch: _WatchOnDemand) -> None:
+def _pass_on(matcher: Matcher, watch: _WatchOnDemand, merge: int | None) -> None:
     """Match what comes from a pipe one by one, each as soon as it is there: the stream may have no end."""
+    from llmrec.match.running import Running
     from llmrec.match.watching import arriving
     from llmrec.records import Content, Match
     from llmrec.storage import read_records, write_records
@@ -161,7 +168,8 @@ def _pass_on(matcher: Matcher, watch: _WatchOnDemand) -> None:
 
     records = read_records("-", Content)
     contents = arriving(records, watch, folder=Path.cwd(), source="standard input", on_failure=fail)
-    write_records("-", matcher.match(contents, batch_size=1), Match)
+    matches = matcher.match(contents, batch_size=1)
+    write_records("-", map(Running(merge).add, matches) if merge else matches, Match)
     _leave(failed)
 
 

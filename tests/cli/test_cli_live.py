@@ -87,6 +87,18 @@ def test_match_answers_each_line_before_the_next_comes(index: Path) -> None:
     assert match.wait(30) == 0
 
 
+def test_the_total_of_a_stream_is_told_after_each_window(index: Path) -> None:
+    titles = ("a santoku knife", "green tea", "santoku")
+    lines = [json.dumps({"id": f"a@{n:06d}", "kind": "live", "title": title}) + "\n" for n, title in enumerate(titles)]
+    done = run("match", "-", "--index", str(index), "-o", "-", "--merge", input="".join(lines))
+    assert done.returncode == 0, done.stderr
+    totals = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [total["content_id"] for total in totals] == ["a"] * 3
+    assert totals[0]["products"][0]["product_id"] == totals[2]["products"][0]["product_id"] == "K1"
+    assert {product["product_id"] for product in totals[2]["products"][:2]} == {"K1", "T2"}
+    assert run("match", "-", "--index", str(index), "-o", "x.jsonl", "--merge", input="").returncode == 2
+
+
 def test_match_refuses_an_id_that_comes_twice_after_answering_the_first(index: Path) -> None:
     line = json.dumps({"id": "a", "kind": "live", "title": "tea"}) + "\n"
     done = run("match", "-", "--index", str(index), "-o", "-", input=line * 2)
