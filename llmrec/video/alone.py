@@ -40,6 +40,8 @@ def decode_alone(context: VideoCodecContext, key: Packet, packet: Packet) -> Vid
     import av
     from av.codec.context import Flags2
 
+    if packet.pts is None:
+        return None
     other = av.codec.CodecContext.create(context.codec.name, "r")
     assert isinstance(other, av.video.codeccontext.VideoCodecContext)
     other.extradata, other.thread_count = context.extradata, 1

@@ -101,7 +101,7 @@ def decoded(
                     yield timed(apart.pop(0))
                 if plan is not None:
                     plan.came(1)
-                    if key is not None and frame.pts == key.pts and _refers(frame):
+                    if key is not None and frame.pts is not None and frame.pts == key.pts and _refers(frame):
                         plan.distrust()
                 yield timed(frame)
             if how is How.END:
