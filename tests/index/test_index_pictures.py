@@ -132,3 +132,44 @@ def test_damaged_rows_are_refused(photos: Path, tmp_path: Path) -> None:
         Index.open(tmp_path / "i")
     with pytest.raises(ArtefactError, match="does not fit the products"):
         Index.open(tmp_path / "i", check=False)
+
+
+class Table(FakeImageEncoder):
+    """Looks up the vector that a picture's first pixel numbers, and that of a title by its number."""
+
+    digest = "fake-table"
+
+    def __init__(self, images: np.ndarray, titles: np.ndarray) -> None:
+        self.images, self.titles, self.dimension = images, titles, images.shape[1]
+
+    def encode_images(self, images: object) -> np.ndarray:
+        return self.images[[image.getpixel((0, 0))[0] for image in images]]  # type: ignore[attr-defined]
+
+    def encode_texts(self, texts: object) -> np.ndarray:
+        return self.titles[[int(text) for text in texts]]  # type: ignore[attr-defined]
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+
+
+def test_the_search_gives_what_comparing_with_everything_gives(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    count, d = 40, 8
+    images, titles, frames = (unit(rng.normal(size=(n, d))) for n in (60, count, 5))
+    for number in range(60):
+        Image.new("RGB", (1, 1), (number, 0, 0)).save(tmp_path / f"{number}.png")
+    owner = np.sort(rng.integers(0, count, 60))
+    products = [
+        Product(f"p{row}", str(row), images=tuple(f"{i}.png" for i in np.flatnonzero(owner == row)))
+        for row in range(count)
+    ]
+    index = Index.build(tmp_path / "i", products, image_encoder=Table(images, titles), images_root=tmp_path)
+    for frame, hits in zip(frames, index.search_pictures(frames, count), strict=True):
+        cosines, told = images @ frame, titles @ frame
+        near = np.array(
+            [cosines[owner == row].max() if (owner == row).any() else cosines.mean() for row in range(count)]
+        )
+        expected = (near - cosines.mean()) / cosines.std() + 0.5 * (told - told.mean()) / told.std()
+        assert [hit.product_id for hit in hits] == [f"p{row}" for row in np.argsort(-expected)]
+        assert np.allclose([hit.score for hit in hits], np.sort(expected)[::-1], atol=1e-4)
