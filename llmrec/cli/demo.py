@@ -43,7 +43,7 @@ def _shown(result: DemoResult) -> str:
     for match in result.matches:
         best = match.products[0] if match.products else None
         title = result.titles[best.product_id] if best else "nothing found"
-        why = "; ".join(f"{e.source} “{e.text}”" for e in best.evidence[:2]) if best else ""
+        why = "; ".join(f"{e.source} “{e.text}”" for e in best.evidence[:2] if e.text) if best else ""
         rows.append([_short(match.content_id, 24), _short(title, 44), _short(" ".join(why.split()), 58)])
     lines = ["", table(["content", "best product", "because"], rows), ""]
     if result.metrics:
