@@ -3,7 +3,8 @@
     for name, contents, qrels, products in sets(work, None, data): ...
 
 ``abt_buy`` and ``amazon_google`` are posts of one shop's listings against another's, ``scientific`` of descriptions
-against titles, ``groceries`` of product cards with phone photos as frames, ``one source`` these with one source each.
+against titles, ``streams`` of two products one after the other (``eval/noisy_talk.py``), ``groceries`` of product cards
+with phone photos as frames, ``one source`` these with one source each.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
-from intent_study import sample
+from intent_study import sample, shop
 from noisy_posts import CHATTER, PART, post, states
 
 from llmrec.catalog import Catalog
@@ -51,6 +52,8 @@ def sets(work: Path, watched: Path | None, data: Path) -> Iterator[Set]:
     # there is one listing of each: the catalog keeps the title, the posts are made of the description too
     bare = [msgspec.structs.replace(row, description="") for row in rows]
     yield ("scientific", *posts(rows, {row.id: {row.id: 1} for row in rows}, bare))
+    if "streams" in (made := shop()):
+        yield ("streams", *made["streams"])
     name, contents, qrels, products = groceries(data / "grocerystore" / "dataset")
     yield name, contents, qrels, products
     yield ("one source", *one_source(contents, qrels), products)

@@ -2,9 +2,9 @@
 
     python eval/match_weights.py                      # LLMREC_DATA=… ; a few minutes, seconds when run again
 
-Six sets (``eval/match_sets.py``): the contents of ``examples/`` (watched), posts made of the listings of three tables
+Seven sets (``eval/match_sets.py``): the contents of ``examples/`` (watched), posts made of the listings of three tables
 of real products (speech with recognition errors, screen text with reading errors, chatter, sources that say nothing),
-and such posts of groceries with phone photos as frames, with all their sources and with one of them. Weights are
+streams of two products, and posts of groceries with phone photos as frames, with all sources and with one. Weights are
 learned by a listwise softmax over the candidates, all sets but one at a time, and tried on the one held out, beside
 equal weights, each source alone and the weights that ship. Prints recall and MRR with 95% intervals and paired p-values
 against the weights that ship, and what a source that says nothing costs; writes ``eval/results/match_weights.json``.
@@ -40,7 +40,7 @@ from llmrec.records import Content, Hit, Product
 from llmrec.seams import ImageEncoder
 from llmrec.storage import fingerprint, read_picture
 
-METRICS = ["recall@1", "recall@10", "mrr@10"]
+METRICS = ["recall@1", "recall@2", "recall@10", "mrr@10"]
 GROUPS = ("whole", "speech", "screen", "print", "caption", "chat", "title", "window", "pictures")
 #: Strength of the pull of weights towards nothing, and the scale of scores at which they are learned.
 RIDGE, SCALE = 0.05, 10.0
