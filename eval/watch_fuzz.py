@@ -59,7 +59,7 @@ class Measured(Watcher):
 def measured(settings: WatchSettings, frames_dir: Path | None) -> Watcher:
     """Made in the child."""
     watcher = Measured(settings, frames_dir=frames_dir)
-    watcher._speech = watcher
+    watcher.speech_reader = watcher
     plain = llmrec.video.watcher.candidates
 
     def counted(*arguments: Any) -> Any:

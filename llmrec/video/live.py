@@ -24,7 +24,6 @@ from threading import Condition, Event
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from llmrec.errors import LlmrecError
 from llmrec.records import Content, TimedText
@@ -35,8 +34,8 @@ from llmrec.video.live_settings import LiveSettings
 from llmrec.video.live_source import LiveSource, live_sources
 from llmrec.video.live_windows import Window
 from llmrec.video.screen import RapidReader, Reading, ScreenReader
-from llmrec.video.sound import RATE, Block
-from llmrec.video.speech import Transcript
+from llmrec.video.sound import Block
+from llmrec.video.speech import Transcript, WhisperReader
 from llmrec.video.stopwatch import Stopwatch
 from llmrec.video.watcher import Watcher
 
@@ -101,9 +100,7 @@ def watch_live(
         ModelError, MissingExtraError, StorageError: What would fail for every window.
     """
     watcher, live = watcher or Watcher(), live or LiveSettings()
-    given = [sources] if isinstance(sources, (str, Path, LiveSource)) else list(sources)
-    asked = [source for source in given if isinstance(source, LiveSource)]
-    asked += live_sources([source for source in given if not isinstance(source, LiveSource)])
+    asked = live_sources([sources] if isinstance(sources, (str, Path, LiveSource)) else sources)
     watcher.prepare()
     sight = _Sight(watcher)
     desk = _Desk(live)
@@ -188,10 +185,13 @@ class _Sight:
 
     def __init__(self, watcher: Watcher) -> None:
         self.watcher = watcher
+        reader = watcher.screen_reader
         if watcher.settings.screen_text:
-            watcher.screen_reader = self._reader = Remembering(watcher.screen_reader or RapidReader(watcher.settings))
+            reader = reader or RapidReader(watcher.settings)
+            watcher.screen_reader = self._reader = reader if isinstance(reader, Remembering) else Remembering(reader)
             self._reader.read(_blank())  # the first reading takes longest
-        watcher.hear([Block(0.0, np.zeros(RATE, np.float32))])
+        if isinstance(watcher.speech_reader, WhisperReader):
+            watcher.speech_reader.load()
         self._ears = ThreadPoolExecutor(1, "ears")
 
     def watch(self, intake: Intake, window: Window, live: LiveSettings, share: int) -> LiveWindow:

@@ -104,7 +104,7 @@ def _remote(address: str) -> LiveSource:
     return LiveSource(address, public_address(address), name, "http" if scheme in ("http", "https") else "ffmpeg")
 
 
-def live_sources(given: Sequence[str | Path]) -> list[LiveSource]:
+def live_sources(given: Sequence[str | Path | LiveSource]) -> list[LiveSource]:
     """Several streams, with names that differ.
 
     Raises:
@@ -112,7 +112,7 @@ def live_sources(given: Sequence[str | Path]) -> list[LiveSource]:
     """
     found: list[LiveSource] = []
     for one in given:
-        source = live_source(one)
+        source = one if isinstance(one, LiveSource) else live_source(one)
         if any(source.address == other.address for other in found):
             raise InputError(f"{source.shown}: is named twice", next_step="Name every stream once.")
         taken = {other.name for other in found}

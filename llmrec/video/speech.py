@@ -130,6 +130,14 @@ class WhisperReader:
             parts[:2] = [(parts[0][0] + parts[1][0], parts[1][1])]
         return parts
 
+    def load(self) -> None:
+        """Load the model now rather than at the first speech.
+
+        Raises:
+            ModelError: It cannot be loaded.
+        """
+        self._loaded()
+
     def _loaded(self) -> WhisperModel:
         if self._model is None:
             try:

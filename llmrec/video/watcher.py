@@ -83,7 +83,7 @@ class Watcher:
     ) -> None:
         self.settings = settings or WatchSettings()
         self.frames_dir = Path(frames_dir) if frames_dir is not None else None
-        self.screen_reader, self._speech, self.image_encoder = screen_reader, speech_reader, image_encoder
+        self.screen_reader, self.speech_reader, self.image_encoder = screen_reader, speech_reader, image_encoder
         self._folders: dict[str, Path] = {}
 
     def prepare(self) -> None:
@@ -92,8 +92,8 @@ class Watcher:
         Raises:
             ModelError: No such model, or it cannot be fetched.
         """
-        if self._speech is None and self.settings.speech != NO_SPEECH:
-            self._speech = WhisperReader(self.settings)
+        if self.speech_reader is None and self.settings.speech != NO_SPEECH:
+            self.speech_reader = WhisperReader(self.settings)
 
     def watch(self, path: str | Path, *, id: str | None = None, kind: ContentKind | None = None) -> Content:
         """Watch one file, or a folder of pictures that are frames of one clip; see ``examine``.
@@ -243,7 +243,7 @@ class Watcher:
     def hear(self, blocks: Iterable[Block]) -> Transcript:
         """What is said in blocks of sound, in order of time."""
         self.prepare()
-        return self._speech.listen(blocks) if self._speech is not None else Transcript([], "")
+        return self.speech_reader.listen(blocks) if self.speech_reader is not None else Transcript([], "")
 
     def look(self, runs: list[Run], folder: Path | None, clock: Stopwatch) -> tuple[list[Keyframe], list[TimedText]]:
         """Keyframes (saved in ``folder``, encoded) and on-screen text of what was chosen."""
