@@ -17,10 +17,11 @@ from llmrec.index.build import IndexSettings, Progress, build_version, check_set
 from llmrec.index.codes import CodeBook
 from llmrec.index.dense import Dense, DenseChoice
 from llmrec.index.fusion import FUSIONS, FusionChoice
+from llmrec.index.grams import Grams
 from llmrec.index.lexical import Lexical
 from llmrec.index.opening import read_version, same_encoder
 from llmrec.index.pictures import BOTH, Pictures
-from llmrec.index.scoring import Asked, Near, candidates, nearest
+from llmrec.index.scoring import Asked, Near, candidates, nearest, takes_part
 from llmrec.index.texts import FIELDS, TextChoice
 from llmrec.records import Hit, Product, ProductSummary, Query
 from llmrec.seams import Encoder, ImageEncoder
@@ -180,8 +181,8 @@ class Index:
         if retriever not in self.retrievers:
             step = f"Choose one of: {', '.join(self.retrievers)}."
             raise InputError(f"{self.path}: no retriever {retriever!r}", next_step=step)
-        lexical = {f: index for f, index in self._lexical.items() if _takes_part(f"bm25:{f}", retriever)}
-        dense = {f: index for f, index in self._dense.items() if _takes_part(f"dense:{f}", retriever)}
+        lexical = {f: index for f, index in self._lexical.items() if takes_part(f"bm25:{f}", retriever)}
+        dense = {f: index for f, index in self._dense.items() if takes_part(f"dense:{f}", retriever)}
         asked, depth = [Asked(query) for query in queries], max(DEPTH, k)
         near: list[dict[str, Near]] = [{} for _ in asked]
         if dense:
@@ -223,9 +224,7 @@ class Index:
     @cached_property
     def ids(self) -> list[str]:
         """Ids of the products, in the order of the catalog."""
-        import pyarrow.parquet as pq
-
-        return [str(id) for id in pq.read_table(self._products_file(), columns=["id"])["id"].to_pylist()]
+        return self._column("id")
 
     @cached_property
     def products(self) -> list[Product]:
@@ -260,6 +259,11 @@ class Index:
             "retrievers": [*self.retrievers, *(self._pictures.retrievers if self._pictures else ())],
         }
 
+    @cached_property
+    def grams(self) -> Grams:
+        """The titles by pieces of words, for text that was misread; made when first asked for."""
+        return Grams.build(self.ids, self._column("title"))
+
     @property
     def version_digest(self) -> str:
         """Digest of the files of the open version: the same if and only if the same index is searched."""
@@ -283,13 +287,14 @@ class Index:
     def _products_file(self) -> Any:
         return pyarrow.BufferReader(self._records)
 
+    def _column(self, name: str) -> list[str]:
+        import pyarrow.parquet as pq
+
+        return [str(value) for value in pq.read_table(self._products_file(), columns=[name])[name].to_pylist()]
+
     def _needed_encoder(self) -> Encoder:
         if self._encoder is None:
             reference = self._manifest["models"]["encoder"]["reference"]
             step = f"Open it with Index.open(path, load_encoder({reference!r})), or search by 'bm25'."
             raise InputError(f"{self.path}: was opened without its encoder", next_step=step)
         return self._encoder
-
-
-def _takes_part(part: str, retriever: str) -> bool:
-    return retriever == "hybrid" or part == retriever or part.startswith(f"{retriever}:")

@@ -117,3 +117,8 @@ def _standard(values: NDArray[np.float32], mean: float, deviation: float) -> NDA
     if deviation < 1e-9:
         return np.zeros(len(values), dtype=np.float32)
     return ((values - mean) / deviation).astype(np.float32)
+
+
+def takes_part(part: str, retriever: str) -> bool:
+    """Whether a part (``bm25:title``) belongs to what is asked for (itself, ``bm25``, ``hybrid``)."""
+    return retriever == "hybrid" or part == retriever or part.startswith(f"{retriever}:")

@@ -17,6 +17,9 @@ from llmrec.records import Hit
 WEIGHTS: Mapping[str, float] = {
     "whole": 1.0,
     "screen": 0.5,
+    # what was read on screen, by pieces of words: beside other sources, and where there is nothing else
+    "print": 0.5,
+    "label": 2.0,
     "speech": 0.5,
     "caption": 0.3,
     "chat": 0.1,

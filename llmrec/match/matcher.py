@@ -18,6 +18,7 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from llmrec.errors import InputError
+from llmrec.index.grams import Grams
 from llmrec.match.evidence import LIMIT, FieldForms, Segment, explain, field_forms, segments_of, word_weights
 from llmrec.match.frames import FrameSearch, pool, showing
 from llmrec.match.fusion import WEIGHTS, fuse_views
@@ -117,8 +118,11 @@ class Matcher:
         written = self._intents(contents) if self._intents else [() for _ in contents]
         views: list[list[View]] = [views_of(c, _listed(own)) for c, own in zip(contents, written, strict=True)]
         depth = max(self.settings.depth, self.settings.k)
-        hits = iter(self.index.search([view.query for group in views for view in group], depth))
-        found = [[(view, next(hits)) for view in group] for group in views]
+        hits = iter(self.index.search([view.query for group in views for view in group if not view.lines], depth))
+        grams = getattr(self.index, "grams", None)
+        found = [
+            [(view, _by_pieces(grams, view, depth) if view.lines else next(hits)) for view in group] for group in views
+        ]
         looks = [self._frames.search(content, depth, folder) for content in contents]
         return list(zip(found, looks, strict=True))
 
@@ -172,3 +176,8 @@ class Matcher:
 def _listed(written: Intent | Sequence[Intent] | None) -> Sequence[Intent]:
     """What an intent writer made of one content, as a list."""
     return () if written is None else (written,) if isinstance(written, Intent) else written
+
+
+def _by_pieces(grams: Grams | None, view: View, depth: int) -> list[Hit]:
+    """What a view's misread lines find by pieces of words; nothing in an index that has none."""
+    return grams.search(view.lines, depth) if grams is not None else []

@@ -11,11 +11,16 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from llmrec.records import Content, Intent, Query, TimedText
+from llmrec.records import Content, Intent, Query, TextSource, TimedText
 
 #: Words of a window over long timed text. About twenty seconds of speech: long enough to hold a product's name and
 #: what is said of it, short enough that two products shown one after the other fall into different windows.
 WINDOW_WORDS = 60
+
+#: Text read or heard with less confidence is searched by pieces of words only.
+SURE = 0.6
+#: Confidence of text that comes without one.
+UNTOLD = 0.9
 
 #: Timed text longer than this many words is searched in windows as well.
 LONG_WORDS = 120
@@ -25,12 +30,14 @@ class View(msgspec.Struct, frozen=True):
     """A query made of part of a content. Views of one ``group`` compete: the best of them counts.
 
     ``start`` and ``end`` (seconds) bound the part of the content that it is made of, where that is one stretch.
+    ``lines`` were read off the screen, each with its confidence: they are searched by pieces of words.
     """
 
     group: str
     query: Query
     start: float | None = None
     end: float | None = None
+    lines: tuple[tuple[str, float], ...] = ()
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -53,21 +60,31 @@ def views_of(content: Content, intents: Sequence[Intent] = ()) -> list[View]:
     """
     tags = " ".join(tag.lstrip("#") for tag in content.hashtags)
     by_source: dict[str, list[str]] = {"title": [content.title, tags], "caption": [content.caption]}
-    for piece in content.timed_text:
+    sure = [piece for piece in content.timed_text if piece.confidence is None or piece.confidence >= SURE]
+    for piece in sure:
         by_source.setdefault(piece.source, []).append(piece.text)
     said = {source: distinct(texts) for source, texts in by_source.items()}
 
     # what viewers write names other products as readily: it stands for itself, unless there is nothing else
-    timed = (
-        " ".join(said[source]) for source in dict.fromkeys(p.source for p in content.timed_text) if source != "chat"
-    )
+    timed = (" ".join(said[source]) for source in dict.fromkeys(p.source for p in sure) if source != "chat")
     whole = distinct([content.title, content.caption, tags, *timed]) or said.get("chat", [])
     views = [View("whole", Query(text=" \n".join(whole), title=content.title))]
-    talk = [piece for piece in content.timed_text if piece.source != "chat"]
+    talk = [piece for piece in sure if piece.source != "chat"]
     if content.timed_text:
         views += [View(source, Query(text=" ".join(texts))) for source, texts in sorted(said.items()) if texts]
         views += [View("window", Query(text=w.text), w.start, w.end) for w in windows(talk)]
+    read = tuple((p.text, UNTOLD if p.confidence is None else p.confidence) for p in timed_on(content, "screen"))
+    if read and len(read) == len(content.timed_text) and not any(by_source["title"] + by_source["caption"]):
+        # nothing but what was read: all there is would be the same misread words once more
+        views = [*(view for view in views if view.group != "whole"), View("label", Query(text=""), lines=read)]
+    elif read:
+        views.append(View("print", Query(text=""), lines=read))
     return views + [View("intent", Query(text=i.query), i.start, i.end) for i in intents if i.query]
+
+
+def timed_on(content: Content, source: TextSource) -> list[TimedText]:
+    """The timed text of one source."""
+    return [piece for piece in content.timed_text if piece.source == source]
 
 
 def windows(pieces: Sequence[TimedText], size: int = WINDOW_WORDS, long: int = LONG_WORDS) -> list[Window]:

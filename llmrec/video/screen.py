@@ -3,45 +3,57 @@
 ``[Reading("CAMPRODON", 0.94), …]`` for the yellow box of OpenCV's sample clip, whose print is 16 pixels high.
 
 rapidocr (PP-OCRv6 small, shipped inside its package: nothing is downloaded) looks for text in the picture enlarged to
-960 pixels, with thresholds below its defaults: left to itself it finds no text on that box at all.
+960 pixels, with thresholds below its defaults: left to itself it finds no text on that box at all. A line that it is
+unsure of is read again: upside down, upright where it runs down the picture, in two halves where the box may hold two
+lines. A small picture (a crop, a thumbnail) gets a margin, and is looked at from more angles as long as little in it
+is sure: that is cheap there, and every reading has a vote (``llmrec.video.voting``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rapidfuzz import fuzz
+import numpy as np
 
 from llmrec.errors import MissingExtraError
-from llmrec.records import TimedText
+from llmrec.video.columns import columns, side_by_side
 from llmrec.video.settings import WatchSettings
+from llmrec.video.tracks import merge_readings
+from llmrec.video.voting import Reading
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from PIL.Image import Image
 
+__all__ = ["RapidReader", "Reading", "ScreenReader", "merge_readings"]
+
 #: Pictures are enlarged at most so many times: beyond it there is only blur to read.
-MOST_ENLARGED = 3.0
+MOST_ENLARGED = 4.0
+#: A picture that is enlarged so many times is small: it gets a margin and more looks, and weak readings of it count.
+SMALL = 2.0
+#: Margin of a small picture, as a share of its long side: text that touches the edge is not found.
+MARGIN = 1 / 6
+#: Degrees by which a small picture is turned for more looks.
+ANGLES = (-30, 30)
+#: So many letters and digits, surely read, make more looks needless.
+ENOUGH, ENOUGH_CONFIDENCE = 6, 0.9
+#: Below this confidence a line is read again in other ways, at most so many lines of a picture.
+DOUBTFUL, MOST_DOUBTFUL = 0.8, 6
+#: Height of a box over its width from which it may hold two lines; from the second on it may run down the picture.
+SQUAT, TALL = 0.45, 1.5
 #: Readings of so few letters and digits are mostly shreds of a pattern, and must be surer than others.
 SHORT, SHORT_CONFIDENCE = 4, 0.8
-#: Two readings are one caption from this similarity on (0 to 100), if their digits agree.
-ONE_CAPTION = 75.0
-#: A caption may be missed in so many frames in a row and still be the same caption.
-MAY_MISS = 1
-
-
-class Reading(NamedTuple):
-    """A line of text read in one picture, with the recogniser's confidence, 0 to 1."""
-
-    text: str
-    confidence: float
+#: Readings of a small picture that are kept for the vote.
+WEAK = 0.3
+#: Grey levels between the darkest and the brightest hundredth of a picture below which its contrast is raised.
+FLAT = 200
 
 
 class ScreenReader(Protocol):
     """Anything that reads the text in a picture."""
 
     def read(self, image: Image) -> list[Reading]:
-        """The lines of text in a picture, top to bottom."""
+        """The lines of text in a picture, top to bottom; a line may come with several readings."""
         ...
 
 
@@ -65,8 +77,8 @@ class RapidReader:
         self._engine = RapidOCR(
             params={
                 "Global.log_level": "critical",
-                "Global.use_cls": False,  # tells upside-down lines only
-                "Global.text_score": settings.ocr_confidence,
+                "Global.use_cls": False,  # tells upside-down lines only, and those are read both ways
+                "Global.text_score": 0.0,
                 "EngineConfig.onnxruntime.intra_op_num_threads": threads,
                 "EngineConfig.onnxruntime.inter_op_num_threads": 1,
                 "EngineConfig.onnxruntime.enable_cpu_mem_arena": True,  # a sixth quicker
@@ -78,68 +90,112 @@ class RapidReader:
         )
 
     def read(self, image: Image) -> list[Reading]:
-        """The lines of text in a picture, top to bottom; single characters and unsure readings are left out."""
-        import numpy as np
-        from PIL import Image as images
+        """The lines of text in a picture, top to bottom; single characters and unsure readings are left out.
 
+        Of a small picture unsure readings are kept too (``WEAK``), and one line may have several.
+        """
+        import cv2
+
+        pixels: Any = levelled(np.asarray(image.convert("RGB"))[:, :, ::-1])
         scale = min(MOST_ENLARGED, self.side / max(image.size))
+        small = scale >= SMALL
+        if small:
+            margin = max(8, round(max(image.size) * MARGIN))
+            pixels = cv2.copyMakeBorder(pixels, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
+            scale = min(MOST_ENLARGED, self.side / max(pixels.shape[:2]))
         if scale > 1:
-            size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-            image = image.resize(size, resample=images.Resampling.BICUBIC)
-        found: Any = self._engine(np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1]))
-        lines = zip(found.txts or (), found.scores or (), strict=True)
-        readings = [Reading(" ".join(text.split()), float(score)) for text, score in lines]
-        return [reading for reading in readings if self._credible(reading)]
+            pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        least = WEAK if small else self.confidence
+        readings = [one for one in self._look(pixels) if credible(one, least, weak=small)]
+        for angle in ANGLES if small else ():
+            if sum(signs(one.text) for one in readings if one.confidence >= ENOUGH_CONFIDENCE) >= ENOUGH:
+                break
+            aslant = self._look(turned(pixels, angle), doubt=0)
+            readings += [one for one in aslant if credible(one, least, weak=True)]
+        return readings
 
-    def _credible(self, reading: Reading) -> bool:
-        signs = sum(map(str.isalnum, reading.text))
-        least = max(self.confidence, SHORT_CONFIDENCE) if signs <= SHORT else self.confidence
-        return signs > 1 and reading.confidence >= least
+    def _look(self, pixels: NDArray[np.uint8], doubt: int = MOST_DOUBTFUL) -> list[Reading]:
+        """Find the lines of a picture and read each; up to ``doubt`` lines in doubt are read in several ways."""
+        found: Any = self._engine(pixels, use_det=True, use_cls=False, use_rec=False)
+        if found.boxes is None:
+            return []
+        lines = [cut(pixels, box) for box in found.boxes]
+        readings = self._recognise([side_by_side([lines[i] for i in one]) for one in columns(found.boxes)])
+        doubtful = 0
+        for line, reading in zip(lines, self._recognise(lines), strict=True):
+            if reading.confidence >= DOUBTFUL or doubtful >= doubt:
+                readings.append(reading)
+                continue
+            doubtful += 1
+            readings += self._again(line, reading)
+        return readings
 
+    def _again(self, line: NDArray[np.uint8], first: Reading) -> list[Reading]:
+        """Other readings of a line in doubt: the best of its directions, and its halves where those are surer."""
+        height, width = line.shape[:2]
+        ways = [np.ascontiguousarray(line[::-1, ::-1])]
+        if height > SQUAT * width and height >= 16:
+            ways += [line[: round(height * 0.55)], line[round(height * 0.45) :]]
+        other, *halves = self._recognise(ways)
+        best = max(first, other, key=lambda one: one.confidence)
+        kept = [half for half in halves if half.confidence > WEAK]
+        if kept and max(half.confidence for half in kept) >= best.confidence:
+            return kept
+        return [best, *kept] if best.confidence < DOUBTFUL else [best]
 
-def merge_readings(frames: Sequence[tuple[float, float, Sequence[Reading]]]) -> list[TimedText]:
-    """Readings of successive frames to captions: near-equal lines become one, the surest reading is kept.
-
-    Args:
-        frames: Start, end (seconds) and readings of each frame, in order of time.
-
-    Returns:
-        Timed text from the start of the first frame that shows a line to the end of the last, in order of time.
-    """
-    done: list[_Caption] = []
-    shown: list[_Caption] = []
-    for number, (start, end, readings) in enumerate(frames):
-        done += [caption for caption in shown if number - caption.last > MAY_MISS + 1]
-        shown = [caption for caption in shown if number - caption.last <= MAY_MISS + 1]
-        for reading in readings:
-            same = max(shown, key=lambda caption: caption.likeness(reading), default=None)
-            if same is None or same.likeness(reading) < ONE_CAPTION:
-                shown.append(_Caption(reading, start, end, number))
-            else:
-                same.add(reading, end, number)
-    captions = sorted(done + shown, key=lambda caption: (caption.start, caption.first))
-    return [TimedText(c.start, c.end, c.best.text, "screen", round(c.best.confidence, 3)) for c in captions]
-
-
-class _Caption:
-    """A line of text that several frames show."""
-
-    def __init__(self, reading: Reading, start: float, end: float, number: int) -> None:
-        self.best, self.start, self.end = reading, start, end
-        self.first = self.last = number
-
-    def likeness(self, reading: Reading) -> float:
-        """0 to 100; a price or a size that differs in a digit is another text."""
-        mine, its = _bare(self.best.text), _bare(reading.text)
-        if [c for c in mine if c.isdigit()] != [c for c in its if c.isdigit()]:
-            return 0.0
-        return fuzz.ratio(mine, its)
-
-    def add(self, reading: Reading, end: float, number: int) -> None:
-        self.end, self.last = max(self.end, end), number
-        if reading.confidence > self.best.confidence:
-            self.best = reading
+    def _recognise(self, lines: list[NDArray[np.uint8]]) -> list[Reading]:
+        readings = []
+        for line in lines:
+            found: Any = self._engine(line, use_det=False, use_cls=False, use_rec=True)
+            text, score = (found.txts[0], found.scores[0]) if found.txts else ("", 0.0)
+            readings.append(Reading(" ".join(text.split()), float(score)))
+        return readings
 
 
-def _bare(text: str) -> str:
-    return "".join(char for char in text.casefold() if char.isalnum())
+def credible(reading: Reading, least: float, *, weak: bool = False) -> bool:
+    """Whether a reading is more than a shred of a pattern."""
+    count = signs(reading.text)
+    needed = max(least, SHORT_CONFIDENCE) if count <= SHORT and not weak else least
+    return count > 1 and reading.confidence >= needed
+
+
+def signs(text: str) -> int:
+    """Letters and digits of a text."""
+    return sum(map(str.isalnum, text))
+
+
+def levelled(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The picture with its grey levels spread over the whole range, where they fill little of it."""
+    sample = pixels[:: max(1, pixels.shape[0] // 200), :: max(1, pixels.shape[1] // 200)]
+    levels: Any = np.percentile(sample, [1, 99])
+    low, high = float(levels[0]), float(levels[1])
+    if not 8 <= high - low < FLAT:
+        return np.ascontiguousarray(pixels, np.uint8)
+    spread = (pixels.astype(np.float32) - low) * (255 / (high - low))
+    return np.clip(spread, 0, 255).astype(np.uint8)
+
+
+def turned(pixels: NDArray[np.uint8], degrees: float) -> NDArray[np.uint8]:
+    """The picture turned counter-clockwise, with room for its corners."""
+    import cv2
+
+    height, width = pixels.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
+    cos, sin = abs(matrix[0, 0]), abs(matrix[0, 1])
+    wide, high = round(height * sin + width * cos), round(height * cos + width * sin)
+    matrix[:, 2] += ((wide - width) / 2, (high - height) / 2)
+    return np.asarray(cv2.warpAffine(pixels, matrix, (wide, high), borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def cut(pixels: NDArray[np.uint8], box: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A box (its corners clockwise from the upper left, ``[4, 2]``) as a level line; a tall one is laid down."""
+    import cv2
+
+    box = np.asarray(box, np.float32)
+    sides = np.linalg.norm(box - np.roll(box, -1, axis=0), axis=1)
+    width, height = max(float(sides[0]), float(sides[2]), 2.0), max(float(sides[1]), float(sides[3]), 2.0)
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    matrix = cv2.getPerspectiveTransform(box, corners)
+    size = (round(width), round(height))
+    line = cv2.warpPerspective(pixels, matrix, size, borderMode=cv2.BORDER_REPLICATE, flags=cv2.INTER_CUBIC)
+    return np.ascontiguousarray(np.rot90(line) if height >= TALL * width else line)

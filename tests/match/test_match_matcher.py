@@ -48,10 +48,11 @@ def test_a_video_has_a_view_for_each_source() -> None:
     content = Content("c", "video", title="Look!", timed_text=(said, shown, said))
     intents = [Intent("c", query="enamel mug", start=0.0, end=1.0), Intent("c"), Intent("c", query="pot")]
     views = views_of(content, intents)
-    assert [v.group for v in views] == ["whole", "screen", "speech", "title", "intent", "intent"]
+    assert [v.group for v in views] == ["whole", "screen", "speech", "title", "print", "intent", "intent"]
     assert views[2].query == Query("a mug")
     assert views[3].query == Query("Look!")
-    assert (views[4].query, views[4].start, views[4].end) == (Query("enamel mug"), 0.0, 1.0)
+    assert views[4].lines == (("€5", 0.9),)
+    assert (views[5].query, views[5].start, views[5].end) == (Query("enamel mug"), 0.0, 1.0)
 
 
 def test_what_viewers_write_stands_for_itself() -> None:
