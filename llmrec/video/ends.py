@@ -124,6 +124,18 @@ def _riff(file: IO[bytes], size: int) -> End:
     return End()
 
 
+def _avi(file: IO[bytes], size: int) -> End:
+    """As RIFF; and the header says how many streams it describes."""
+    head = file.read(65536)
+    at, said = head.find(b"avih"), head.count(b"strh")
+    end = _riff(file, size)
+    if at >= 0 and not end.fault and end.declared <= size:
+        count = struct.unpack_from("<I", head, at + 32)[0]
+        if said < count:
+            return End(0, f"its header is damaged: {said} of {count} streams are described")
+    return end
+
+
 def _matroska(file: IO[bytes], size: int) -> End:
     at = 0
     for _ in range(64):
@@ -249,7 +261,7 @@ def _ogg(file: IO[bytes], size: int) -> End:
 
 CHECKS: dict[str, Callable[[IO[bytes], int], End]] = {
     "mp4": _mp4,
-    "avi": _riff,
+    "avi": _avi,
     "wav": _riff,
     "matroska": _matroska,
     "mpegts": _mpegts,

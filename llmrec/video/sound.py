@@ -68,11 +68,7 @@ def sound_blocks(
                 assert time is not None
                 start, parts, held = time, [], 0
         frame.pts = None
-        try:
-            pieces = resampler.resample(frame)
-        except ValueError:  # the sound changes its rate or its channels on the way
-            pieces, resampler = resampler.resample(None), _resampler()
-            pieces += resampler.resample(frame)
+        pieces, resampler = _resampled(frame, resampler, coverage)
         for piece in pieces:
             array = _samples(piece)
             parts.append(array)
@@ -81,7 +77,7 @@ def sound_blocks(
         if held >= seconds * RATE:
             yield Block(start, _joined(parts))
             start, parts, held = start + held / RATE, [], 0
-    parts += [_samples(piece) for piece in resampler.resample(None)]
+    parts += [_samples(piece) for piece in _flushed(resampler)]
     if parts:
         yield Block(start or 0.0, _joined(parts))
 
@@ -101,6 +97,32 @@ def _decoded(
         for frame in frames:
             coverage.decoded += 1
             yield frame, None if frame.time is None else max(0.0, frame.time - origin)
+
+
+def _resampled(
+    frame: AudioFrame, resampler: AudioResampler, coverage: Coverage
+) -> tuple[list[AudioFrame], AudioResampler]:
+    """A frame at our rate; where the sound changes its rate or its channels on the way, with another resampler."""
+    import av
+
+    try:
+        return resampler.resample(frame), resampler
+    except (av.error.FFmpegError, ValueError):
+        pieces, resampler = _flushed(resampler), _resampler()
+    try:
+        return pieces + resampler.resample(frame), resampler
+    except (av.error.FFmpegError, ValueError):  # a damaged frame of a rate or a layout that cannot be
+        coverage.bad += 1
+        return pieces, _resampler()
+
+
+def _flushed(resampler: AudioResampler) -> list[AudioFrame]:
+    import av
+
+    try:
+        return resampler.resample(None)
+    except (av.error.FFmpegError, ValueError):
+        return []
 
 
 def _resampler() -> AudioResampler:

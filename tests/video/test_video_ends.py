@@ -95,6 +95,44 @@ def test_sound_alone_that_is_cut_is_told(tmp_path: Path) -> None:
         assert problem.startswith("audio: ")
 
 
+def test_a_stream_whose_header_is_lost_is_told(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", SCENES, sound=tone(4), codec="mpeg4")
+    assert Watcher(QUIET).examine(clip).problems == ()
+    data = clip.read_bytes()
+    at = data.rfind(b"strh", 0, 20_000)
+    (tmp_path / "b.avi").write_bytes(data[: at - 20] + bytes(200) + data[at + 180 :])
+    assert cut_line(tmp_path / "b.avi", "avi") == "its header is damaged: 1 of 2 streams are described"
+    assert Watcher(QUIET).examine(tmp_path / "b.avi").problems
+
+
+def test_sound_that_changes_into_what_cannot_be_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import av
+
+    from llmrec.video import sound
+    from llmrec.video.source import audio_stream, open_container
+
+    clip = write_clip(tmp_path / "a.m4a", sound=tone(2))
+
+    class Refusing:
+        """Takes five frames, as after a header that was damaged on the way."""
+
+        taken = 0
+
+        def resample(self, frame):
+            if frame is None or Refusing.taken == 5:
+                raise av.error.ArgumentError(22, "Invalid argument")
+            Refusing.taken += 1
+            return []
+
+    monkeypatch.setattr(sound, "_resampler", Refusing)
+    with open_container(clip, QUIET) as container:
+        stream, coverage = audio_stream(container), Coverage("audio")
+        assert stream is not None
+        for block in sound.sound_blocks(container, stream, QUIET, coverage):
+            assert not block.samples.any()  # silence where the frames were
+    assert coverage.bad == coverage.decoded - 5 > 0
+
+
 def test_a_hole_in_the_middle_is_a_loss() -> None:
     coverage = Coverage("video", expected=10.0, step=0.1)
     for start in [*range(40), *range(60, 100)]:
