@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 CHEAP_PIXELS = 1e9
 #: From this many frames a second those that no other refers to are passed over even so.
 MANY = 20.0
+#: … unless that leaves more than so many seconds without a frame.
+SPARSE = 0.3
 #: FFmpeg's names. A frame inside coded by itself (at a cut soon after another) costs no more than a keyframe.
 SKIP: dict[How, Literal["DEFAULT", "NONREF", "NONINTRA"]] = {
     How.WHOLE: "DEFAULT",
@@ -70,7 +72,8 @@ def decoded(
     length, plan = length_of(container), None
     if not decodes_whole(stream, length, settings):
         plan = Plan(context.width * context.height, alone=context.codec.name in DECODERS)
-    if plan is None and rate >= MANY and not settings.all_frames:
+    sparing = plan is None and rate >= MANY and not settings.all_frames
+    if sparing:
         context.skip_frame = SKIP[How.REFERENCES]
     passing = context.codec.name in PASSING
     clock, base = Clock(1 / rate, length), stream.time_base or Fraction(1, 1000)
@@ -103,7 +106,10 @@ def decoded(
                     plan.came(1)
                     if key is not None and frame.pts is not None and frame.pts == key.pts and _refers(frame):
                         plan.distrust()
+                before = clock.last
                 yield timed(frame)
+                if sparing and clock.last - before > SPARSE:
+                    context.skip_frame, sparing = SKIP[How.WHOLE], False
             if how is How.END:
                 yield from map(timed, apart)
                 apart = []
@@ -185,17 +191,17 @@ class Clock:
 
     def __init__(self, step: float, length: float = 0.0) -> None:
         self.step, self.length = step, length
-        self._last = -step
+        self.last = -step
         self._shift = 0.0
 
     def read(self, time: float | None) -> float:
         """Seconds from the start for a time stamp; without a good one, one step after the last reading."""
         if time is None or (self.length and time > 1.1 * self.length + 10):
-            self._last += self.step
-            return self._last
+            self.last += self.step
+            return self.last
         time += self._shift
-        if time < self._last - BACK:
-            self._shift += self._last + self.step - time
-            time = self._last + self.step
-        self._last = max(self._last, time)
+        if time < self.last - BACK:
+            self._shift += self.last + self.step - time
+            time = self.last + self.step
+        self.last = max(self.last, time)
         return max(0.0, time)

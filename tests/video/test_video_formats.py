@@ -242,6 +242,15 @@ def test_what_is_shown_for_half_a_second_between_keyframes(tmp_path: Path, monke
     assert len(everything) == 32  # four a second
 
 
+def test_frames_that_no_other_refers_to_are_decoded_where_there_are_few_others(tmp_path: Path) -> None:
+    pictures = [np.asarray(picture(seed=1 + number // 50)) for number in range(150)]
+    options = {"bf": "16", "b_strategy": "0", "x264-params": "b-pyramid=none:scenecut=0:keyint=250"}
+    seen, coverage = looks(encode(tmp_path / "a.mp4", pictures, "libx264", "yuv420p", 25, options))
+    # of 17 frames one is referred to, 0.68 s apart: after the first hole all are decoded
+    assert coverage.decoded > 100
+    assert max(np.diff([look.time for look in seen])[3:]) <= 0.29
+
+
 def test_a_cut_to_which_the_encoder_gave_no_keyframe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmrec.video.decoding.CHEAP_PIXELS", 1)
     monkeypatch.setattr("llmrec.video.packets.FIRST", 4e6)  # far from enough to decode up to it
