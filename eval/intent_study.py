@@ -110,17 +110,12 @@ def main() -> None:
 def sample(work: Path) -> Set:
     """The sample, its clips watched once."""
     from llmrec.video import Watcher, WatchSettings
+    from llmrec.video.settings import VERSION
 
     folder = ROOT / "examples"
     contents, settings = list(read_records(folder / "contents.jsonl", Content)), WatchSettings()
-    seen = watch_contents(
-        contents,
-        Watcher(settings).watch,
-        folder=folder,
-        target=work / "sample",
-        settings=fingerprint(settings),
-        keep=True,
-    )
+    watch, seen_with = Watcher(settings).watch, fingerprint(VERSION, settings)
+    seen = watch_contents(contents, watch, folder=folder, target=work / "sample", settings=seen_with, keep=True)
     return list(seen), read_qrels(folder / "qrels-exact.tsv"), list(Catalog.read(folder / "catalog.csv"))
 
 
