@@ -17,8 +17,8 @@ from llmrec.records import Hit
 WEIGHTS: Mapping[str, float] = {
     "whole": 1.0,
     "screen": 0.5,
-    # what was read on screen, by pieces of words: beside other sources, and where there is nothing else
-    "print": 0.5,
+    # what was read on screen, by pieces of words: beside other sources (.5 cost a clip of 18), and alone
+    "print": 0.25,
     "label": 2.0,
     "speech": 0.5,
     "caption": 0.3,

@@ -21,8 +21,8 @@ SURE = 0.8
 #: Other readings of an unsure caption that are kept, and what is left of their confidence: less than that of any text
 #: that stands for itself, but pieces of a name may be in them.
 OTHERS, OTHER = 4, 0.6
-#: A caption may be missed in so many frames in a row and still be the same caption.
-MAY_MISS = 1
+#: A caption may be missed in so many frames in a row and still be the same caption; one in doubt is missed more often.
+MAY_MISS, MAY_MISS_WEAK = 1, 3
 
 
 def merge_readings(frames: Sequence[tuple[float, float, Sequence[Reading]]]) -> list[TimedText]:
@@ -39,8 +39,8 @@ def merge_readings(frames: Sequence[tuple[float, float, Sequence[Reading]]]) -> 
     done: list[_Caption] = []
     shown: list[_Caption] = []
     for number, (start, end, readings) in enumerate(frames):
-        done += [caption for caption in shown if number - caption.last > MAY_MISS + 1]
-        shown = [caption for caption in shown if number - caption.last <= MAY_MISS + 1]
+        done += [caption for caption in shown if not caption.may_go_on(number)]
+        shown = [caption for caption in shown if caption.may_go_on(number)]
         for reading in sorted(readings, key=lambda one: -one.confidence) if len(readings) > 1 else readings:
             same = max(shown, key=lambda caption: caption.likeness(reading), default=None)
             if same is None or same.likeness(reading) <= 0:
@@ -58,6 +58,10 @@ class _Caption:
         self.best, self.start, self.end = reading, start, end
         self.readings, self.looks = [reading], [number]
         self.first = self.last = number
+
+    def may_go_on(self, number: int) -> bool:
+        """Whether a frame that shows it again would show the same caption."""
+        return number - self.last <= 1 + (MAY_MISS if self.best.confidence >= SURE else MAY_MISS_WEAK)
 
     def likeness(self, reading: Reading) -> float:
         """How far the similarity is above that of two texts; 0: another text."""
