@@ -13,7 +13,7 @@ import msgspec
 from llmrec.errors import InputError, MissingExtraError
 
 #: Changes whenever the same file and settings would give another content: part of the key of finished work.
-VERSION = 2
+VERSION = 3
 
 NO_SPEECH = "none"
 
@@ -32,9 +32,9 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
         screen_text: Whether on-screen text is read.
         speech: Reference of a CTranslate2 Whisper model, or ``"none"``.
         language: ISO 639-1 code of the speech; empty detects it. Of several sound tracks the one tagged so is heard.
-        ocr_side: Long side in pixels at which text is looked for; smaller pictures are enlarged, threefold at most.
+        ocr_side: Long side in pixels at which text is looked for; smaller pictures are enlarged, fourfold at most.
             1280 finds smaller print at half as much time again.
-        ocr_confidence: On-screen text below this confidence (0 to 1) is dropped.
+        ocr_confidence: On-screen text below this confidence (0 to 1) is dropped, but for small pictures (crops).
         threads: CPU threads of each model; 0 takes ``OMP_NUM_THREADS``, else the cores there are, four at most.
         max_bytes: Largest file that is read.
         max_seconds: Longest content that is read.
