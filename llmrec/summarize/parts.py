@@ -31,7 +31,8 @@ def parts_of(content: Content, least: int = LEAST, most: int = MOST) -> list[Con
     after have least in common (the cosine of TextTiling: Hearst, Computational Linguistics 23, 1997).
 
     Returns:
-        The content itself if its timed text has no more than ``most`` words; else parts in order of time, each with
+        The content itself if its timed text has no more than ``most`` words; else parts in order of time (longer by
+        the piece that fills one, so that none of a few words is left over), each with
         the title and without keyframes, and at the end the caption and hashtags, which are of no part.
     """
     pieces = sorted(content.timed_text, key=lambda piece: (piece.start, piece.end))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmrec.records import Content, GenerationSettings, Intent, IntentSupport, TimedText
@@ -46,6 +46,8 @@ def test_a_content_of_hours_has_few_parts() -> None:
 
 
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=30))
+@example([1, 74, 1])
+@example([20, 80, 20])
 def test_parts_hold_everything_once_in_order(lengths: list[int]) -> None:
     content = Content(
         "c", "video", timed_text=said(*(" ".join(f"w{i}" for _ in range(n)) for i, n in enumerate(lengths)))
@@ -54,7 +56,7 @@ def test_parts_hold_everything_once_in_order(lengths: list[int]) -> None:
     assert tuple(piece for part in parts for piece in part.timed_text) == content.timed_text
     for part in parts:
         counts = [len(piece.text.split()) for piece in part.timed_text]
-        assert sum(counts) <= 75 or sum(counts[:-1]) < 75
+        assert sum(counts[:-1]) <= 75  # a part is over at the piece that fills it
 
 
 class Seller(FakeGenerator):
