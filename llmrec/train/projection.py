@@ -57,7 +57,7 @@ class ProjectionSettings:
     """
 
     looks: int = 4
-    views: int = 2
+    views: int = 1
     share: float = 0.5
     ridge: float = 0.3
     seed: int = 0
