@@ -53,7 +53,7 @@ def watch(
             help="Vision-language model that captions the keyframes: openai:MODEL@URL, a folder, a hub id, or 'none'.",
         ),
     ] = "none",
-    max_frames: Annotated[int, typer.Option(min=1, help="Keyframes of a content at most.")] = 12,
+    max_frames: Annotated[int, typer.Option(min=1, help="Keyframes of a content at most.")] = 36,
     all_frames: Annotated[
         bool,
         typer.Option("--all-frames", help="Decode all of long files too: misses less, takes up to ten times as long."),

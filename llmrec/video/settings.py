@@ -13,9 +13,13 @@ import msgspec
 from llmrec.errors import InputError, MissingExtraError
 
 #: Changes whenever the same file and settings would give another content: part of the key of finished work.
-VERSION = 3
+VERSION = 4
 
 NO_SPEECH = "none"
+
+#: Keyframes of a short content, and seconds of a longer one for each keyframe more: a stream of ten products needs
+#: more than a clip of one, but reading a keyframe costs half a second.
+SHORT_FRAMES, LONG_SECONDS = 12, 30.0
 
 #: Bytes a second of content below which a file's declared length is doubted: a still with low sound takes more.
 LEAN_RATE = 500
@@ -25,7 +29,7 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of one watching; two equal ones give equal contents.
 
     Attributes:
-        max_frames: Keyframes of a content at most.
+        max_frames: Keyframes of a content at most: 12 for half a minute, 13 for one, 36 from twelve minutes on.
         seconds_per_frame: A short clip gets one keyframe for each so many seconds (never fewer than four).
         all_frames: Whether all frames of a long file are decoded too, at a tenth of the speed: what is shown for a
             quarter of a second without a cut is then seen.
@@ -45,7 +49,7 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
         max_memory: Most bytes that a child process which watches files may use.
     """
 
-    max_frames: int = 12
+    max_frames: int = 36
     seconds_per_frame: float = 2.0
     all_frames: bool = False
     screen_text: bool = True
@@ -77,10 +81,14 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise InputError("speech names no model", next_step=f"Give a model reference, or '{NO_SPEECH}'.")
 
     def budget(self, seconds: float) -> int:
-        """How many keyframes a content of this length gets; an unknown length (0) gets the most."""
+        """How many keyframes a content of this length gets; of an unknown length (0), as many as a short one."""
         if seconds <= 0:
-            return self.max_frames
-        return max(1, min(self.max_frames, max(4, round(seconds / self.seconds_per_frame))))
+            return min(self.max_frames, SHORT_FRAMES)
+        short = SHORT_FRAMES * self.seconds_per_frame
+        wanted = max(4, round(seconds / self.seconds_per_frame))
+        if seconds > short:
+            wanted = SHORT_FRAMES + int((seconds - short) / LONG_SECONDS)
+        return min(self.max_frames, wanted)
 
     def wall_limit(self, seconds: float, size: int) -> float:
         """Seconds that a file may take.

@@ -125,6 +125,8 @@ def test_settings_are_checked() -> None:
 
 
 def test_the_budget_grows_with_the_clip() -> None:
-    settings = WatchSettings(max_frames=12, seconds_per_frame=2.0)
-    assert [settings.budget(s) for s in (0, 1, 8, 15, 24, 7200)] == [12, 4, 4, 8, 12, 12]
+    settings = WatchSettings(max_frames=36, seconds_per_frame=2.0)
+    lengths = (0, 1, 8, 15, 24, 53, 54, 743, 744, 7200)
+    assert [settings.budget(s) for s in lengths] == [12, 4, 4, 8, 12, 12, 13, 35, 36, 36]
+    assert WatchSettings(max_frames=12).budget(7200) == 12
     assert WatchSettings(max_frames=2).budget(60) == 2
