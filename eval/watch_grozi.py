@@ -46,7 +46,12 @@ class Remembering:
     def __init__(self, read: Callable[[Image.Image], list[Reading]], name: str, folder: Path | None) -> None:
         self._read, self._name, self._folder = read, name, folder
         self._seen: dict[str, list[Reading]] = {}
-        self.seconds = 0.0
+        self._seconds: list[float] = []
+
+    @property
+    def seconds(self) -> float | None:
+        """CPU seconds a picture, over those that this run read itself."""
+        return round(sum(self._seconds) / len(self._seconds), 3) if self._seconds else None
 
     def read(self, image: Image.Image) -> list[Reading]:
         """What the reader reads."""
@@ -57,7 +62,7 @@ class Remembering:
         if key not in self._seen:
             start = time.process_time()
             self._seen[key] = self._read(image)
-            self.seconds += time.process_time() - start
+            self._seconds.append(time.process_time() - start)
             if path:
                 path.write_text(json.dumps(self._seen[key]), encoding="utf-8")
         return self._seen[key]
@@ -128,8 +133,8 @@ def main() -> None:
     for number, picture in enumerate(pictures.values(), start=1):
         plain.reader.read(picture)
         reader.read(picture)
-        print(f"\r{number} of {len(pictures)} frames read", end="", file=sys.stderr, flush=True)
-    print(file=sys.stderr)
+        if sys.stderr.isatty():
+            print(f"\r{number} of {len(pictures)} frames read", end="", file=sys.stderr, flush=True)
     if chosen.read_only:
         return
     parts = {"all frames": {clip["clip_id"]: clip["frames"] for clip in clips}}
@@ -161,11 +166,11 @@ def main() -> None:
                     by_clip, by_product = (f"[{low:.3f}, {high:.3f}]" for low, high in bounds)
                     print(f"  {name:14s} {metric:10s} {value:.3f}  by clip {by_clip}  by product {by_product}")
     written = {
-        "command": "python eval/watch_grozi.py",
+        "command": "python eval/watch_grozi.py" + (" --readings DIR" if chosen.readings else ""),
         "encoder": chosen.encoder,
         "seed": SEED,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "seconds_a_frame": {"watch": reader.seconds / len(pictures), "plain": plain.reader.seconds / len(pictures)},
+        "seconds_a_frame": {"watch": reader.seconds, "plain": plain.reader.seconds},
         "results": results,
     }
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
