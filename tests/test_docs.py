@@ -29,7 +29,9 @@ def shown_commands() -> list[tuple[str, str]]:
         blocks = fenced(text, "") + fenced(text, "sh") + fenced(text, "bash")
         lines = [line.split("   #")[0].strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
         lines += re.findall(r"`((?:\.venv/bin/)?llmrec [^`\n]+)`", text)
-        found += [(page.name, line.removeprefix(".venv/bin/")) for line in lines]
+        # a pipe of our commands shows each of them
+        piped = [part for line in lines for part in re.split(r" \| (?=llmrec )", line)]
+        found += [(page.name, line.removeprefix(".venv/bin/")) for line in piped]
     return sorted({(page, line) for page, line in found if re.match(r"llmrec [a-z]", line)})
 
 
