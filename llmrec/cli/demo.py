@@ -12,6 +12,7 @@ from llmrec.cli.manners import emit, table
 
 if TYPE_CHECKING:
     from llmrec.demo import DemoResult
+    from llmrec.records import Evidence
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +44,7 @@ def _shown(result: DemoResult) -> str:
     for match in result.matches:
         best = match.products[0] if match.products else None
         title = result.titles[best.product_id] if best else "nothing found"
-        why = "; ".join(f"{e.source} “{e.text}”" for e in best.evidence[:2] if e.text) if best else ""
+        why = "; ".join(map(_because, best.evidence[:2])) if best else ""
         rows.append([_short(match.content_id, 24), _short(title, 44), _short(" ".join(why.split()), 58)])
     lines = ["", table(["content", "best product", "because"], rows), ""]
     if result.metrics:
@@ -55,3 +56,9 @@ def _shown(result: DemoResult) -> str:
 
 def _short(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _because(evidence: Evidence) -> str:
+    if evidence.text or evidence.start is None:
+        return f"{evidence.source} “{evidence.text}”"
+    return f"picture at {evidence.start:.1f} s"

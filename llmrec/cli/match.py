@@ -90,10 +90,11 @@ def match(
         from llmrec.match.watchers import file_watcher
         from llmrec.video import WatchSettings
         from llmrec.video.child import worker_count
+        from llmrec.video.settings import VERSION
 
         settings = WatchSettings(speech=speech)
         tower = opened.image_encoder
-        seen_with = fingerprint(settings, *([tower.digest] if tower else []))
+        seen_with = fingerprint(VERSION, settings, *([tower.digest] if tower else []))
         sight = tower.reference if tower else "none"
         workers = worker_count(unwatched) if isolate else 1
 

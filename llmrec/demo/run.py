@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 ENCODER = "starter:minilm"
 CHAT_MODEL = "starter:smollm2-135m"
 SPEECH_MODEL = "starter:whisper-base"
+#: A tower of pictures, and the encoder of the names of what it knows: finds a bottle that nobody speaks of.
+IMAGE_TOWER = "starter:mobilenet-v2"
+IMAGE_ENCODER = f"{IMAGE_TOWER}+{ENCODER}"
 #: Products that the language model summarises.
 SUMMARIES = 12
 
@@ -91,8 +94,8 @@ def run_demo(
         products = {product.id: product for product in read_records(out / "catalog.jsonl", Product)}
     with step("watch", "watch: frames, on-screen text and speech"):
         contents = _watch(found, out, say)
-    with step("index", "index: BM25 and vectors over titles and whole texts"):
-        index = _index(products, out)
+    with step("index", "index: BM25 and vectors over titles and whole texts, and what pictures may look like"):
+        index = _index(products, out, found)
     generator = None
     if chat_model != "none":
         from llmrec.llm import load_generator
@@ -101,7 +104,9 @@ def run_demo(
     with step("match", "match: searching, fusing, explaining"):
         from llmrec.match import Matcher
 
-        matches = list(Matcher(index).match(contents, folder=found.folder))
+        # all media has been watched; keyframes are found from the folder of the contents file
+        seen = [msgspec.structs.replace(content, media="") for content in contents]
+        matches = list(Matcher(index).match(seen, folder=out))
         write_records(out / "matches.jsonl", matches, Match)
     intents: dict[str, tuple[Intent, ...]] = {}
     summaries: dict[str, ProductSummary] = {}
@@ -130,7 +135,8 @@ def run_demo(
             summaries=summaries,
             intents=intents,
             truth=truth,
-            footer=f"llmrec: encoder {ENCODER}, language model {chat_model}, speech {SPEECH_MODEL}. "
+            footer=f"llmrec: encoder {ENCODER}, pictures {IMAGE_TOWER}, language model {chat_model}, "
+            f"speech {SPEECH_MODEL}. "
             "Sentences in grey are the language model's; quotations are the content's own words.",
         ),
         folder=out,
@@ -150,7 +156,8 @@ def run_demo(
 def _models(chat_model: str, media: bool) -> None:
     from llmrec.models import resolve
 
-    wanted = [ENCODER, *([chat_model] if chat_model != "none" else []), *([SPEECH_MODEL] if media else [])]
+    wanted = [ENCODER, *([chat_model] if chat_model != "none" else [])]
+    wanted += [SPEECH_MODEL, IMAGE_TOWER] if media else []
     for reference in wanted:
         resolve(reference)
 
@@ -160,11 +167,12 @@ def _watch(found: DemoData, out: Path, say: Callable[[str], None]) -> list[Conte
     from llmrec.match import watch_contents
     from llmrec.video import IsolatedWatcher, WatchSettings
     from llmrec.video.child import worker_count
+    from llmrec.video.settings import VERSION
 
     settings = WatchSettings(speech=SPEECH_MODEL)
     workers = worker_count(len(found.contents))
     target = out / "contents.jsonl"
-    digest = fingerprint(settings)
+    digest = fingerprint(VERSION, settings)
     contents = []
     with IsolatedWatcher(settings, frames_dir=out / "frames", workers=workers) as watcher:
         stream = watch_contents(
@@ -188,21 +196,25 @@ def _watch(found: DemoData, out: Path, say: Callable[[str], None]) -> list[Conte
     return contents
 
 
-def _index(products: dict[str, Product], out: Path) -> Index:
-    """The index of the products; an index of just these products and encoder is opened as it is."""
-    from llmrec.embed import load_encoder
+def _index(products: dict[str, Product], out: Path, found: DemoData) -> Index:
+    """The index of the products; an index of just these products and encoders is opened as it is."""
+    from llmrec.embed import load_encoder, load_image_encoder
     from llmrec.index import Index
 
     encoder = load_encoder(ENCODER)
+    # without frames or product photos there is nothing to compare
+    pictured = any(content.media for content in found.contents)
+    images = load_image_encoder(IMAGE_ENCODER) if pictured else None
     path = out / "index"
     if path.exists():
         try:
-            index = Index.open(path, encoder)
-            if index.products == list(products.values()):
+            index = Index.open(path, encoder, image_encoder=images)
+            if index.products == list(products.values()) and index.has_pictures == pictured:
                 return index
         except LlmrecError:
             pass
-    return Index.build(path, products.values(), encoder, replace=path.exists())
+    root = found.catalog.parent
+    return Index.build(path, products.values(), encoder, replace=path.exists(), image_encoder=images, images_root=root)
 
 
 def _truth(found: DemoData) -> dict[str, dict[str, int]]:

@@ -45,6 +45,7 @@ def media_of(content: Content, folder: str | Path) -> Path | None:
 def watched(content: Content, watch: Watch, folder: str | Path = ".") -> Content:
     """The content with the timed text and keyframes of its media; what it says of itself stays.
 
+    Media in which there is nothing to see, read or hear is left out: the content then goes by its own words.
     Paths of keyframes start from ``folder``, as that of the media does.
 
     Raises:
@@ -59,6 +60,7 @@ def watched(content: Content, watch: Watch, folder: str | Path = ".") -> Content
         raise InputError(f"content {content.id!r}: {error.message}", next_step=error.next_step) from error
     return msgspec.structs.replace(
         content,
+        media=content.media if seen.timed_text or seen.keyframes else "",
         title=content.title or seen.title,
         caption=content.caption or seen.caption,
         hashtags=content.hashtags or seen.hashtags,

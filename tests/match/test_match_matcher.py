@@ -159,3 +159,15 @@ def test_missing_media_names_the_content(tmp_path: Path) -> None:
     matcher = Matcher(Shelf(), watch=lambda path, **_: Content("x", "video"))
     with pytest.raises(InputError, match=r"content 'c': media file .*gone\.mp4 does not exist"):
         list(matcher.match([Content("c", "video", media="gone.mp4")], folder=tmp_path))
+
+
+def test_media_with_nothing_in_it_leaves_the_content_to_its_own_words(tmp_path: Path) -> None:
+    (tmp_path / "silent.wav").write_bytes(b"RIFF")
+
+    def hears_nothing(path: Path, *, id: str, kind: ContentKind) -> Content:
+        return Content(id, kind, media=str(path))
+
+    asked = [Content("a", "video", title="blue enamel mug", media="silent.wav")]
+    seen = list(watch_contents(asked, hears_nothing, folder=tmp_path, target=tmp_path / "out", settings=""))
+    assert seen == [Content("a", "video", title="blue enamel mug")]
+    assert next(Matcher(Shelf()).match(seen, folder=tmp_path)).products[0].product_id == "mug"
