@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 # extra flags for pip, e.g. an index with CPU-only builds of torch
 PIP_FLAGS ?=
 # the models that the tests load; the demo pulls its own
-TEST_MODELS := starter:smollm2-135m starter:minilm starter:whisper-base starter:potion-base-8m
+TEST_MODELS := starter:smollm2-135m starter:minilm starter:whisper-base starter:potion-base-8m starter:mobilenet-v2
 ifneq ($(wildcard ../shared/data),)
 export LLMREC_DATA ?= $(abspath ../shared/data)
 endif
