@@ -98,17 +98,14 @@ def search(
 ) -> None:
     """Search an index."""
     from llmrec.index import Index
+    from llmrec.index.opening import wanted_encoder
     from llmrec.records import Query
 
     texts = [line.strip() for line in sys.stdin] if query == "-" else [query]
     queries = [Query(text=text, title=title) for text in texts if text.strip() or title.strip()]
     if not queries:
         raise InputError("there is nothing to look for: the query is empty", next_step="Give some words.")
-    built_with = Index.encoder_reference(index)
-    if encoder and not built_with:
-        step = "Leave --encoder out, or build the index with an encoder."
-        raise InputError(f"{index}: holds no vectors, so no encoder is of use", next_step=step)
-    reference = encoder or built_with
+    reference = wanted_encoder(index, encoder)
     model = None
     if reference and not retriever.startswith("bm25"):
         from llmrec.embed import load_encoder

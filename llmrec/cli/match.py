@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -98,10 +99,6 @@ def match(
         sight = tower.reference if tower else "none"
         workers = worker_count(unwatched) if isolate else 1
 
-        def fail(error: InputError) -> None:
-            failed.append(error.message)
-            print(visible(f"failed, matched by its own words: {error}"), file=sys.stderr)
-
         with file_watcher(settings, frames, sight, isolate=isolate, workers=workers, loaded=tower) as (watcher, _):
             stream = watch_contents(
                 contents,
@@ -110,7 +107,7 @@ def match(
                 target=beside,
                 settings=seen_with,
                 resume=resume,
-                on_failure=fail,
+                on_failure=_failing(failed),
                 workers=workers,
             )
             contents = list(progress(stream, "watching", len(contents)))
@@ -162,13 +159,8 @@ def _pass_on(matcher: Matcher, watch: _WatchOnDemand, merge: int | None) -> None
     from llmrec.storage import read_records, write_records
 
     failed: list[str] = []
-
-    def fail(error: InputError) -> None:
-        failed.append(error.message)
-        print(visible(f"failed, matched by its own words: {error}"), file=sys.stderr)
-
     records = read_records("-", Content)
-    contents = arriving(records, watch, folder=Path.cwd(), source="standard input", on_failure=fail)
+    contents = arriving(records, watch, folder=Path.cwd(), source="standard input", on_failure=_failing(failed))
     matches = matcher.match(contents, batch_size=1)
     write_records("-", map(Running(merge).add, matches) if merge else matches, Match)
     _leave(failed)
@@ -188,6 +180,16 @@ class _WatchOnDemand:
             settings = WatchSettings(speech=self._speech)
             self._watcher = Watcher(settings, frames_dir=self._frames, image_encoder=self._tower)
         return self._watcher.watch(path, id=id, kind=kind)
+
+
+def _failing(failed: list[str]) -> Callable[[InputError], None]:
+    """Tells of media that cannot be watched, and notes it in ``failed``."""
+
+    def fail(error: InputError) -> None:
+        failed.append(error.message)
+        print(visible(f"failed, matched by its own words: {error}"), file=sys.stderr)
+
+    return fail
 
 
 def _leave(failed: list[str]) -> None:

@@ -202,7 +202,7 @@ def _index(products: dict[str, Product], out: Path, found: DemoData) -> Index:
     from llmrec.index import Index
 
     encoder = load_encoder(ENCODER)
-    # without frames or product photos there is nothing to compare
+    # without frames there is nothing to compare
     pictured = any(content.media for content in found.contents)
     images = load_image_encoder(IMAGE_ENCODER) if pictured else None
     path = out / "index"

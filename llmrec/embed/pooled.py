@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmrec.embed.hardware import choose_device, choose_dtype, quiet
+from llmrec.embed.hardware import choose_device, choose_dtype
 from llmrec.errors import InputError, ModelError
+from llmrec.models.quiet import quiet
 
 if TYPE_CHECKING:
     import torch

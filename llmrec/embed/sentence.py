@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmrec.embed.hardware import choose_device, choose_dtype, quiet
+from llmrec.embed.hardware import choose_device, choose_dtype
 from llmrec.errors import ModelError
+from llmrec.models.quiet import quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

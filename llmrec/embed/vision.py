@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from llmrec.embed.hardware import choose_device, quiet
+from llmrec.embed.hardware import choose_device
 from llmrec.embed.towers import load_backbone
 from llmrec.errors import ModelError
+from llmrec.models.quiet import quiet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from llmrec.errors import ArtefactError
+from llmrec.errors import ArtefactError, InputError
 from llmrec.index.build import IndexSettings
 from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
 from llmrec.index.pictures import PictureCounts
@@ -56,3 +56,17 @@ def same_encoder(path: Path, built: dict[str, Any] | None, given: Encoder | Imag
         why = f"{built['reference']}, not {given.reference}"
     step = f"Open it with {built['reference']}, or build it again with {given.reference} (--replace)."
     raise ArtefactError(f"{path}: was built with the {kind} {why}", next_step=step)
+
+
+def wanted_encoder(path: Path, asked: str | None) -> str | None:
+    """Reference of the encoder to open an index with: the one asked for, else its own; None: it has no vectors.
+
+    Raises:
+        ArtefactError: Not an index.
+        InputError: One is asked for, and the index has no vectors.
+    """
+    built = read_version(path, check=False)[1]["models"]["encoder"]
+    if asked and not built:
+        step = "Leave the encoder out, or build the index with one."
+        raise InputError(f"{path}: holds no vectors, so no encoder is of use", next_step=step)
+    return asked or (str(built["reference"]) if built else None)

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from llmrec.llm.hardware import choose_device, choose_dtype, choose_threads, tor
 from llmrec.llm.hf_decode import hf_decode_batch
 from llmrec.llm.sampling import Chooser
 from llmrec.llm.usage import Usage
+from llmrec.models.quiet import quiet
 from llmrec.records import Completion, Conversation, GenerationSettings
 
 logger = logging.getLogger(__name__)
@@ -254,17 +254,3 @@ def _end_tokens(model: Any, tokenizer: Any) -> set[int]:
 def _newline(tokenizer: Any) -> int | None:
     ids = tokenizer.encode("\n", add_special_tokens=False)
     return ids[-1] if ids and tokenizer.decode(ids[-1:]) == "\n" else None
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the progress bars of transformers."""
-    from transformers.utils import logging as hf_logging
-
-    shown = hf_logging.is_progress_bar_enabled()
-    hf_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            hf_logging.enable_progress_bar()

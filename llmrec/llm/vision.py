@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from llmrec.errors import GenerationError, ModelError
 from llmrec.llm.captions import MAX_NEW_TOKENS, SIDE, clean_caption
 from llmrec.llm.hardware import choose_device, choose_dtype, choose_threads, torch_threads
-from llmrec.llm.local import quiet
+from llmrec.models.quiet import quiet
 from llmrec.storage import fingerprint
 
 if TYPE_CHECKING:

@@ -86,7 +86,7 @@ class Matcher:
         self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._watch = watch
         self._intents = intents
-        self._frames = FrameSearch(index if settings is None or settings.vision else None)
+        self._frames = FrameSearch(index if self.settings.vision else None)
 
     def match(self, contents: Iterable[Content], *, folder: str | Path = ".", batch_size: int = 32) -> Iterator[Match]:
         """Match contents, in order, a batch at a time.
@@ -138,13 +138,13 @@ class Matcher:
             yield self._explained(content, _Found(fused, frames, parts))
 
     def _explained(self, content: Content, found: _Found) -> Match:
-        pool = {hit.product_id: self._fields(hit.product_id) for hit in found.hits[: max(POOL, self.settings.k)]}
-        weights = word_weights(pool.values())
+        candidates = {hit.product_id: self._fields(hit.product_id) for hit in found.hits[: max(POOL, self.settings.k)]}
+        weights = word_weights(candidates.values())
         segments = segments_of(content)
         best = found.hits[: self.settings.k]
         seen = showing(found.frames)
         times = [frame.time for frame, _ in found.frames]
-        own = {hit.product_id: pool[hit.product_id] for hit in best}
+        own = {hit.product_id: candidates[hit.product_id] for hit in best}
         shown = shown_times(segments, own, weights, seen, times, found.parts)
         products = tuple(
             RankedProduct(

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llmrec.errors import InputError
-
 if TYPE_CHECKING:
     from llmrec.index import Index
 
@@ -29,12 +27,9 @@ def open_index(
     """
     from llmrec.embed import load_encoder
     from llmrec.index import Index
+    from llmrec.index.opening import wanted_encoder
 
-    built_with = Index.encoder_reference(path)
-    if encoder and not built_with:
-        step = "Leave the encoder out, or build the index with one."
-        raise InputError(f"{path}: holds no vectors, so no encoder is of use", next_step=step)
-    reference = encoder or built_with
+    reference = wanted_encoder(Path(path), encoder)
     model = load_encoder(reference, device=device) if reference else None
     tower = None
     if vision and (pictured := Index.encoder_reference(path, "image_encoder")):

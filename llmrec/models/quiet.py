@@ -26,6 +26,20 @@ def quiet_transformers() -> Iterator[None]:
 
 
 @contextmanager
+def quiet() -> Iterator[None]:
+    """Load weights without the progress bars of transformers; its warnings stay."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+@contextmanager
 def hub_bars() -> Iterator[None]:
     """Progress bars of ``huggingface_hub`` inside the block only when a person is watching stderr."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars

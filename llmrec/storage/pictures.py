@@ -53,7 +53,7 @@ def read_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
                 if image.width * image.height > max_pixels:
                     reason = f"{image.width} × {image.height} pixels are over the limit"
                     raise InputError(f"{path}: {reason}", next_step="Scale the picture down, or raise max_pixels.")
-                return _flat(ImageOps.exif_transpose(image))
+                return flat(ImageOps.exif_transpose(image))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         step = "Scale the picture down."
         raise InputError(f"{path}: is far larger than a photo ({error})", next_step=step) from error
@@ -62,7 +62,7 @@ def read_picture(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Image:
         raise InputError(f"{path}: cannot be read as a picture ({reason})", next_step="Save it anew.") from error
 
 
-def _flat(image: Image) -> Image:
+def flat(image: Image) -> Image:
     """RGB over white, as a shop would show a cut-out product."""
     if not image.has_transparency_data:
         return image.convert("RGB")

@@ -6,17 +6,14 @@ import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from llmrec.errors import InputError
+from llmrec.storage.pictures import flat
 from llmrec.video.choosing import Run, choose
 from llmrec.video.coverage import Coverage
 from llmrec.video.frames import SAMPLE_RATE, Candidate
 from llmrec.video.images import image_candidate, read_image
 from llmrec.video.settings import WatchSettings, need_video_extra
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 
 def picture_runs(path: Path, settings: WatchSettings, streams: list[Coverage]) -> list[Run]:
@@ -69,16 +66,8 @@ def _frames(path: Path, settings: WatchSettings, coverage: Coverage) -> Iterator
                     return
                 if last < 0 or shown >= last + 1 / SAMPLE_RATE - 0.01:
                     last = shown
-                    yield image_candidate(_flat(image), shown)
+                    yield image_candidate(flat(image), shown)
     except (OSError, EOFError, SyntaxError, ValueError, images.DecompressionBombError) as error:
         coverage.bad += 1
         coverage.packets += coverage.packets == 0
         coverage.stopped = str(error) or type(error).__name__
-
-
-def _flat(image: Image) -> Image:
-    """RGB over white, as a photo is."""
-    from PIL import Image as images
-
-    clear = image.convert("RGBA")
-    return images.alpha_composite(images.new("RGBA", clear.size, "white"), clear).convert("RGB")

@@ -32,7 +32,7 @@ def choose_pictures(candidates: Iterable[Candidate], budget: int) -> list[Run]:
     first: list[Candidate] = []
     for candidate in islice(stream, MOST + 1):
         first.append(candidate)
-        width, height = candidate.frame.to_image().size
+        width, height = candidate.frame.size
         if width * height > CROP_PIXELS or len(first) > MOST:
             return choose(chain(first, stream), budget)
     ends = [candidate.time for candidate in first[1:]] + [candidate.time for candidate in first[-1:]]

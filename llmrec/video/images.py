@@ -23,7 +23,7 @@ class _Still:
     """A picture with the method of a decoded frame that is used."""
 
     def __init__(self, image: Image) -> None:
-        self._image = image
+        self._image, self.size = image, image.size
 
     def to_image(self) -> Image:
         return self._image
@@ -32,8 +32,8 @@ class _Still:
 class _File:
     """A picture that is read again when somebody wants to see it: a folder of large photos does not fit in memory."""
 
-    def __init__(self, path: Path, settings: WatchSettings) -> None:
-        self._path, self._settings = path, settings
+    def __init__(self, path: Path, settings: WatchSettings, size: tuple[int, int]) -> None:
+        self._path, self._settings, self.size = path, settings, size
 
     def to_image(self) -> Image:
         return read_image(self._path, self._settings)
@@ -71,7 +71,7 @@ def folder_candidates(paths: Sequence[Path], settings: WatchSettings, coverage: 
             coverage.stopped = error.message
             continue
         coverage.decoded += 1
-        yield image_candidate(image, float(number))._replace(frame=_File(path, settings))
+        yield image_candidate(image, float(number))._replace(frame=_File(path, settings, image.size))
 
 
 def natural_order(path: Path) -> list[Any]:
