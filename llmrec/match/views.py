@@ -17,7 +17,8 @@ from llmrec.records import Content, Intent, Query, TextSource, TimedText
 #: what is said of it, short enough that two products shown one after the other fall into different windows.
 WINDOW_WORDS = 60
 
-#: Text read or heard with less confidence is searched by pieces of words only.
+#: Text read with less confidence is searched by pieces of words only. What is heard is not: doubtful speech was left
+#: out when it was watched, and plain speech often has no more (a synthetic voice .59).
 SURE = 0.6
 #: Confidence of text that comes without one.
 UNTOLD = 0.9
@@ -60,7 +61,7 @@ def views_of(content: Content, intents: Sequence[Intent] = ()) -> list[View]:
     """
     tags = " ".join(tag.lstrip("#") for tag in content.hashtags)
     by_source: dict[str, list[str]] = {"title": [content.title, tags], "caption": [content.caption]}
-    sure = [piece for piece in content.timed_text if piece.confidence is None or piece.confidence >= SURE]
+    sure = [p for p in content.timed_text if p.source != "screen" or p.confidence is None or p.confidence >= SURE]
     for piece in sure:
         by_source.setdefault(piece.source, []).append(piece.text)
     said = {source: distinct(texts) for source, texts in by_source.items()}

@@ -23,6 +23,12 @@ def test_a_content_with_nothing_else_is_its_label() -> None:
     assert [view.group for view in views_of(Content("c", "video", timed_text=(sure,)))] == ["screen", "label"]
 
 
+def test_what_was_heard_with_little_confidence_is_searched_as_words() -> None:
+    heard = TimedText(0.0, 5.8, "we have green tea, fifty bags", "speech", 0.588)
+    views = {view.group: view.query.text for view in views_of(Content("c", "video", timed_text=(heard,)))}
+    assert views == {"whole": "we have green tea, fifty bags", "speech": "we have green tea, fifty bags"}
+
+
 def test_a_misread_package_finds_its_product(tmp_path) -> None:
     products = [Product("c", "Cheez-It crackers"), Product("t", "Twix cookie bar"), Product("k", "Corn flakes")]
     matcher = Matcher(Index.build(tmp_path / "index", products))
