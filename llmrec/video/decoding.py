@@ -43,6 +43,8 @@ PASSING = frozenset(("h264", "hevc", "mpeg1video", "mpeg2video", "mpeg4", "vp8",
 BUILDING = frozenset(("apng", "gif"))
 #: FFmpeg's numbers of P, B and S frames.
 REFERRING = (2, 3, 4)
+#: Share of the frames that may come out before their time.
+OUT_OF_ORDER = 0.05
 #: A clock that goes back by more than this many seconds was set anew, as where recordings were joined.
 BACK = 2.0
 
@@ -76,10 +78,10 @@ def decoded(
     if sparing:
         context.skip_frame = SKIP[How.REFERENCES]
     passing = context.codec.name in PASSING
-    clock, base = Clock(1 / rate, length), stream.time_base or Fraction(1, 1000)
+    clock, base, stamps = Clock(1 / rate, length), stream.time_base or Fraction(1, 1000), Stamps()
 
     def timed(frame: VideoFrame) -> tuple[float, VideoFrame]:
-        stamp = frame.pts if frame.pts is not None else frame.dts
+        stamp = stamps.read(frame.pts, frame.dts)
         return clock.read(None if stamp is None else float(stamp * (frame.time_base or base)) - origin), frame
 
     tally = Tally(coverage)
@@ -179,6 +181,30 @@ class Tally:
 def _refers(frame: VideoFrame) -> bool:
     """Whether a frame is drawn from others."""
     return not frame.key_frame and int(frame.pict_type) in REFERRING
+
+
+class Stamps:
+    """Which of a frame's two time stamps is to be believed.
+
+    Frames come out in the order in which they are shown. Where the times to show them go back again and again, as in a
+    file that lost them or whose table of them is damaged, those of decoding hold, as FFmpeg's own players have it.
+    """
+
+    def __init__(self) -> None:
+        self.frames = 0
+        self._last: list[int | None] = [None, None]
+        self._back = [0, 0]
+
+    def read(self, pts: int | None, dts: int | None) -> int | None:
+        """The time stamp of the next frame, None if it has none."""
+        self.frames += 1
+        for which, stamp in enumerate((pts, dts)):
+            last = self._last[which]
+            if stamp is not None:
+                self._back[which] += last is not None and stamp <= last
+                self._last[which] = stamp
+        damaged = self._back[0] > self._back[1] + OUT_OF_ORDER * self.frames
+        return dts if pts is None or (damaged and dts is not None) else pts
 
 
 class Clock:

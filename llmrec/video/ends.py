@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple
 
+from llmrec.video.transport import grid_of, lost_packets
+
 if TYPE_CHECKING:
     from llmrec.video.coverage import Coverage
 
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 MOST = 2_000_000
 #: Pixels of a GIF (frames × width × height) that are looked through for damage: a few seconds on one core.
 CHECKED_PIXELS = 500_000_000
-TS_SIZES = (188, 192, 204)
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
@@ -126,14 +127,27 @@ def _riff(file: IO[bytes], size: int) -> End:
 
 def _avi(file: IO[bytes], size: int) -> End:
     """As RIFF; and the header says how many streams it describes."""
-    head = file.read(65536)
-    at, said = head.find(b"avih"), head.count(b"strh")
+    said, count = _avi_streams(file)
     end = _riff(file, size)
-    if at >= 0 and not end.fault and end.declared <= size:
-        count = struct.unpack_from("<I", head, at + 32)[0]
-        if said < count:
-            return End(0, f"its header is damaged: {said} of {count} streams are described")
+    if said < count and not end.fault and end.declared <= size:
+        return End(0, f"its header is damaged: {said} of {count} streams are described")
     return end
+
+
+def _avi_streams(file: IO[bytes]) -> tuple[int, int]:
+    """Streams that the header describes as one reads it, list by list, and those that it says there are."""
+    head = file.read(1 << 20)
+    if head[12:16] != b"LIST" or head[20:24] != b"hdrl":
+        return 0, 0
+    at, end = 24, min(len(head), 20 + struct.unpack_from("<I", head, 16)[0])
+    said = count = 0
+    while at + 12 <= end:
+        name, length = struct.unpack_from("<4sI", head, at)
+        if name == b"avih" and length >= 28:
+            count = struct.unpack_from("<I", head, at + 32)[0]
+        said += name == b"LIST" and head[at + 8 : at + 16] == b"strlstrh"
+        at += 8 + length + length % 2
+    return said, count
 
 
 def _matroska(file: IO[bytes], size: int) -> End:
@@ -164,16 +178,13 @@ def _matroska(file: IO[bytes], size: int) -> End:
 
 
 def _mpegts(file: IO[bytes], size: int) -> End:
-    head = file.read(4096)
-    for step in TS_SIZES:
-        for offset in range(min(step, len(head))):
-            marks = range(offset, len(head), step)
-            if len(marks) >= min(8, size // step) > 0 and all(head[at] == 0x47 for at in marks):
-                start = offset - (4 if step == 192 else 0)
-                if (size - start) % step:
-                    return End(0, "the file does not end with a whole packet; how much is missing cannot be told")
-                return End()
-    return End(0, "its first packets are damaged; how much is missing cannot be told")
+    grid = grid_of(file.read(4096), size)
+    if grid is None:
+        return End(0, "its first packets are damaged; how much is missing cannot be told")
+    if (size - grid.start) % grid.step:
+        return End(0, "the file does not end with a whole packet; how much is missing cannot be told")
+    lost, count = lost_packets(file, grid)
+    return End(0, f"of its {count:,} packets at least {lost:,} are damaged or missing inside" if lost else "")
 
 
 def _gif(file: IO[bytes], size: int) -> End:

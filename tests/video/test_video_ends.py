@@ -105,6 +105,15 @@ def test_a_stream_whose_header_is_lost_is_told(tmp_path: Path) -> None:
     assert Watcher(QUIET).examine(tmp_path / "b.avi").problems
 
 
+def test_a_stream_whose_header_was_pushed_away_is_told(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "a.avi", SCENES, sound=tone(4), codec="mpeg4")
+    data = clip.read_bytes()
+    at = data.find(b"strl") + 400  # in the padding of the first stream's header
+    (tmp_path / "b.avi").write_bytes(data[:at] + bytes(range(1, 201)) * 150 + data[at:])
+    assert cut_line(tmp_path / "b.avi", "avi") == "its header is damaged: 1 of 2 streams are described"
+    assert cut_line(clip, "avi") == ""
+
+
 def test_sound_that_changes_into_what_cannot_be_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import av
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from llmrec.video import WatchSettings
+from llmrec.video.decoding import Stamps
 from tests.video.clips import picture, write_clip
 from tests.video.test_video_formats import encode, looks
 
@@ -104,3 +105,28 @@ def test_two_hours_take_no_more_memory_than_a_minute(tmp_path: Path) -> None:
         assert int(count) >= 10
         peaks.append(float(peak))
     assert peaks[1] < peaks[0] + 40  # MB: the index of 36,000 packets is a part of it
+
+
+def test_which_time_stamp_is_believed() -> None:
+    stamps = Stamps()
+    given = [(0, 0), (4, 1), (2, 2), (1, 3), (3, 4), (8, 5), (6, None), (None, 6), (None, None)]
+    # by the third frame one of three went back: from there those of decoding hold, where there is one
+    assert [stamps.read(*one) for one in given] == [0, 4, 2, 3, 4, 5, 6, 6, None]
+    stamps = Stamps()
+    # one of forty early frames, or a clock set anew, is no disorder
+    given = [(frame * 10 - 15 * (frame == 30), frame) for frame in range(40)] + [(0, 0)]
+    assert [stamps.read(*one) for one in given] == [pts for pts, _ in given]
+
+
+def test_frames_whose_times_to_be_shown_are_damaged_come_in_order(tmp_path: Path) -> None:
+    shown = [picture(seed=1 + number // 4) for number in range(80)]
+    clip = write_clip(tmp_path / "a.mp4", [(0.1, one) for one in shown], rate=10)
+    right = [look.time for look in looks(clip)[0]]
+    data = bytearray(clip.read_bytes())
+    at = data.find(b"ctts") + 12
+    data[at : at + 4] = (200).to_bytes(4, "big")  # how many frames its first entry stands for
+    clip.write_bytes(data)
+    seen, coverage = looks(clip)
+    times = [look.time for look in seen]
+    assert times == sorted(times) and len(times) >= 0.8 * len(right)
+    assert abs(np.array(times)[:, None] - right).min(axis=0).max() <= 0.2 and coverage.problem() == ""
