@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import msgspec
 
 from llmrec.errors import InputError, MissingExtraError
+from llmrec.video.languages import SPOKEN, code_of
 
 #: Changes whenever the same file and settings would give another content: part of the key of finished work.
-VERSION = 4
+VERSION = 5
 
 NO_SPEECH = "none"
 
@@ -35,7 +36,8 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
             quarter of a second without a cut is then seen.
         screen_text: Whether on-screen text is read.
         speech: Reference of a CTranslate2 Whisper model, or ``"none"``.
-        language: ISO 639-1 code of the speech; empty detects it. Of several sound tracks the one tagged so is heard.
+        language: Tag of the speech's language ("de", "deu" and "de-AT" are "de"); empty detects it. Of several sound
+            tracks the one tagged so is heard.
         ocr_side: Long side in pixels at which text is looked for; smaller pictures are enlarged, fourfold at most.
             1280 finds smaller print at half as much time again.
         ocr_confidence: On-screen text below this confidence (0 to 1) is dropped, but for small pictures (crops).
@@ -77,6 +79,12 @@ class WatchSettings(msgspec.Struct, frozen=True, kw_only=True):
             raise InputError(f"ocr_confidence is {self.ocr_confidence}", next_step="Give a number from 0 to 1.")
         if self.threads < 0:
             raise InputError(f"threads is {self.threads}", next_step="Give 0 (choose for me) or a count.")
+        if self.language:
+            code = code_of(self.language)
+            if not code or (self.speech != NO_SPEECH and code not in SPOKEN):
+                step = "Give its ISO 639-1 code, such as 'en' or 'de'."
+                raise InputError(f"{self.language!r} is no language that can be heard", next_step=step)
+            msgspec.structs.force_setattr(self, "language", code)
         if not self.speech:
             raise InputError("speech names no model", next_step=f"Give a model reference, or '{NO_SPEECH}'.")
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from llmrec.records import TimedText
 from llmrec.video.captions import decoded, parse_captions
 from llmrec.video.chat import read_chat, seconds_of
+from llmrec.video.languages import code_of, same_language
 
 #: Larger files are neither captions nor descriptions.
 MAX_BYTES = 20 << 20
@@ -67,9 +68,9 @@ def sidecar_files(media: Path, language: str = "") -> list[Path]:
         if stem is None or path.name == media.name:
             continue
         rest = path.name[len(stem) :]
-        if path.suffix.lower() in CAPTIONS and (named := re.fullmatch(r"(\.[A-Za-z0-9-]{2,12})?\.\w+", rest)):
+        if path.suffix.lower() in CAPTIONS and (named := re.fullmatch(r"(\.[A-Za-z0-9_-]{2,12})?\.\w+", rest)):
             tag = (named[1] or ".")[1:]
-            captions.append((tag != language, tag != "", path.name, path))
+            captions.append((not same_language(tag, language), tag != "", path.name, path))
         elif rest in (".info.json", ".description"):
             told.append(path)
         elif CHATS.fullmatch(rest):
@@ -143,15 +144,10 @@ def parse_info(text: str) -> Post:
         title,
         description,
         tuple(tag for tag in tags.values() if tag)[:MAX_TAGS],
-        primary(_text(info, "language")),
+        code_of(_text(info, "language")),
         tuple(_chapters(info.get("chapters"))),
         tuple(languages),
     )
-
-
-def primary(tag: str) -> str:
-    """The language of a language tag: "de" of "de-DE", "zh" of "zh_Hans"."""
-    return re.split(r"[-_]", tag.strip().lower())[0][:3]
 
 
 def _described(text: str) -> Post:
@@ -182,9 +178,8 @@ def _chapters(value: Any) -> list[TimedText]:
 def _rank(path: Path, language: str, post: Post) -> tuple[bool, ...]:
     tag = path.suffixes[-2].lstrip(".") if len(path.suffixes) > 1 else ""
     tag = tag if re.fullmatch(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9-]+)?", tag) else ""
-    own = post.language and primary(tag) == post.language
-    wanted = bool(language) and primary(tag) == primary(language)
-    return not wanted, tag != "", not own, tag not in post.languages
+    own = same_language(tag, post.language)
+    return not same_language(tag, language), tag != "", not own, tag not in post.languages
 
 
 def _bytes(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from llmrec.records import TimedText
 from llmrec.video.captions import ass_words, plain
+from llmrec.video.languages import same_language
 from llmrec.video.settings import WatchSettings
 from llmrec.video.source import open_container, start_of
 
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 TEXTS = frozenset(("mov_text", "srt", "subrip", "text", "ass", "ssa", "webvtt"))
 #: Cues of a stream that are kept, and bytes of one.
 MAX_CUES, MAX_CUE = 20_000, 20_000
-#: ISO 639-2, which containers hold, to ISO 639-1, which everybody else does.
-_CODES = (
-    "eng-en ger-de deu-de fre-fr fra-fr spa-es ita-it por-pt dut-nl nld-nl pol-pl rus-ru ukr-uk tur-tr ara-ar heb-he"
-    " hin-hi jpn-ja kor-ko chi-zh zho-zh tha-th vie-vi ind-id swe-sv nor-no dan-da fin-fi cze-cs ces-cs"
-)
-_SHORT = dict(pair.split("-") for pair in _CODES.split())
 
 
 def embedded_captions(path: Path, settings: WatchSettings) -> list[TimedText]:
@@ -48,8 +43,7 @@ def subtitle_stream(container: InputContainer, language: str = "") -> Stream | N
     streams = [s for s in container.streams.subtitles if s.codec_context is not None and s.codec_context.name in TEXTS]
 
     def rank(stream: Stream) -> tuple[bool, bool, int]:
-        tag = (stream.metadata.get("language") or "").lower()
-        wanted = bool(language) and _SHORT.get(tag, tag) == language.lower()
+        wanted = same_language(stream.metadata.get("language") or "", language)
         return not wanted, not stream.disposition & av.stream.Disposition.default, stream.index
 
     return min(streams, key=rank, default=None)

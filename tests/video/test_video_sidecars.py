@@ -220,7 +220,8 @@ def test_hostile_info(tmp_path: Path) -> None:
         json.dumps({"title": "t", "description": "word " * 10_000, "tags": [f"t{i}" for i in range(999)]})
     )
     assert len(long.caption) == 10_000 and len(long.hashtags) == 100
-    assert parse_info('{"language": "fil-PH"}').language == "fil"
+    assert parse_info('{"language": "haw-US"}').language == "haw"
+    assert parse_info('{"language": "deu"}').language == "de"
 
 
 def test_encodings_and_damage(tmp_path: Path) -> None:
