@@ -26,10 +26,13 @@ ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
 class End(NamedTuple):
-    """What a file's structure says: its declared size in bytes (0: does not say), and a fault in words."""
+    """What a file's structure says: its declared size in bytes (0: does not say), a fault in words, and how many of
+    its streams begin anew where files were joined.
+    """
 
     declared: int = 0
     fault: str = ""
+    anew: int = 0
 
 
 def cut_line(path: Path, kind: str) -> str:
@@ -39,15 +42,8 @@ def cut_line(path: Path, kind: str) -> str:
         path: A file that could be opened.
         kind: FFmpeg's name of its format.
     """
-    check = next((check for name, check in CHECKS.items() if name in kind.split(",")), None)
-    if check is None:
-        return ""
     size = path.stat().st_size
-    try:
-        with path.open("rb") as file:
-            end = check(file, size)
-    except (OSError, struct.error, IndexError, ValueError):
-        return ""
+    end = _end_of(path, kind, size)
     if end.declared > size:
         missing = (end.declared - size) / end.declared
         share = f"{missing:.0%}" if missing >= 0.01 else "under 1%"
@@ -56,9 +52,27 @@ def cut_line(path: Path, kind: str) -> str:
 
 
 def note_cut(coverage: Coverage, path: Path, kind: str) -> None:
-    """Write a missing end into the coverage of a stream that has been read and shows no loss of its own."""
+    """Write a missing end into the coverage of a stream that has been read and shows no loss of its own.
+
+    FFmpeg takes the joint of two transport streams for damage; it is none.
+    """
+    if coverage.torn and "mpegts" in kind.split(","):
+        end = _end_of(path, kind, path.stat().st_size)
+        if coverage.torn <= end.anew and not end.fault:
+            coverage.torn = 0
     if not coverage.lost and not coverage.stopped:
         coverage.stopped = cut_line(path, kind) or (_broken_gif(path) if kind == "gif" else "")
+
+
+def _end_of(path: Path, kind: str, size: int) -> End:
+    check = next((check for name, check in CHECKS.items() if name in kind.split(",")), None)
+    if check is None:
+        return End()
+    try:
+        with path.open("rb") as file:
+            return check(file, size)
+    except (OSError, struct.error, IndexError, ValueError):
+        return End()
 
 
 def cut_reason(path: Path) -> str:
@@ -183,8 +197,9 @@ def _mpegts(file: IO[bytes], size: int) -> End:
         return End(0, "its first packets are damaged; how much is missing cannot be told")
     if (size - grid.start) % grid.step:
         return End(0, "the file does not end with a whole packet; how much is missing cannot be told")
-    lost, count = lost_packets(file, grid)
-    return End(0, f"of its {count:,} packets at least {lost:,} are damaged or missing inside" if lost else "")
+    lost, count, anew = lost_packets(file, grid)
+    fault = f"of its {count:,} packets at least {lost:,} are damaged or missing inside" if lost else ""
+    return End(0, fault, anew)
 
 
 def _gif(file: IO[bytes], size: int) -> End:

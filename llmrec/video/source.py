@@ -186,7 +186,10 @@ def start_of(container: InputContainer) -> float:
 
 def length_of(container: InputContainer) -> float:
     """Declared duration in seconds, 0 if the file does not say."""
-    return max(0.0, (container.duration or 0) / 1e6)
+    length = max(0.0, (container.duration or 0) / 1e6)
+    # what a Flash video declares is the time of its end
+    early = start_of(container) if container.format.name == "flv" else 0.0
+    return length - early if 0 < early < length else length
 
 
 def stream_length(stream: Stream) -> float:

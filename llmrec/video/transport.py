@@ -42,14 +42,19 @@ def grid_of(head: bytes, size: int) -> Grid | None:
     return None
 
 
-def lost_packets(file: IO[bytes], grid: Grid) -> tuple[int, int]:
+class Packets(NamedTuple):
+    """Packets that are damaged or missing at least, all that there are, and counters that begin anew at a joint."""
+
+    lost: int
+    all: int
+    anew: int = 0
+
+
+def lost_packets(file: IO[bytes], grid: Grid) -> Packets:
     """Count the packets that are damaged or missing inside.
 
     Where a recording was joined to another that begins anew, nothing is missing; nor where a packet says itself that
     its counter jumps, is sent twice, or belongs to a stream of no pictures or sound.
-
-    Returns:
-        Those that are missing at least, and all.
     """
     counters = [_Counter() for _ in range(PIDS)]
     torn = total = 0
@@ -72,14 +77,14 @@ def lost_packets(file: IO[bytes], grid: Grid) -> tuple[int, int]:
         tables = int(starts[-1]) if len(starts) else tables
         total += count
     missing = sum(counter.missing for counter in counters if counter.jumps <= NO_COUNTER * counter.met)
-    return max(torn, missing), total
+    return Packets(max(torn, missing), total, sum(counter.anew for counter in counters))
 
 
 class _Counter:
     """The counter of one stream over the blocks of a file."""
 
     def __init__(self) -> None:
-        self.met = self.jumps = self.missing = 0
+        self.met = self.jumps = self.missing = self.anew = 0
         self._media = self._told = False
         self._first, self._last, self._place, self._time = -1, -1, -1, -1
 
@@ -104,6 +109,7 @@ class _Counter:
         apart = (values - before - 1) % 16
         for at in np.flatnonzero((apart > 0) & (apart < 15) & ~told & (before >= 0)) if self._media else ():
             if begins[at] and self._anew(packets, rows, begins, int(at), total, tables):
+                self.anew += 1
                 continue
             self.jumps += 1
             self.missing += int(apart[at])

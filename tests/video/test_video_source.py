@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from llmrec.errors import InputError
 from llmrec.video.settings import WatchSettings
-from llmrec.video.source import check_file, media_type, open_container
+from llmrec.video.source import check_file, length_of, media_type, open_container
 from llmrec.video.watcher import Watcher
 from tests.video.clips import picture, write_clip
 
@@ -130,3 +131,12 @@ def test_the_budget_grows_with_the_clip() -> None:
     assert [settings.budget(s) for s in lengths] == [12, 4, 4, 8, 12, 12, 13, 35, 36, 36]
     assert WatchSettings(max_frames=12).budget(7200) == 12
     assert WatchSettings(max_frames=2).budget(60) == 2
+
+
+def test_what_a_flash_video_declares_is_its_end() -> None:
+    def length(name: str, start: int, duration: int) -> float:
+        container = SimpleNamespace(format=SimpleNamespace(name=name), start_time=start, duration=duration)
+        return length_of(container)
+
+    assert length("flv", 1_500_000, 9_500_000) == 8.0
+    assert length("flv", 90_000_000, 9_500_000) == length("mpegts", 1_500_000, 9_500_000) == 9.5
