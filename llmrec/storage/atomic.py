@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all.
 
 Everything is written beside its final place, synced, then renamed, so that a reader sees the old one or the new one.
+What a killed process left half-written (``.NAME.HOST-PID-xxxxxxxx.partial``) goes when the same place is written again.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from llmrec.errors import disk_error
+from llmrec.storage.leftovers import clear_leftovers, owned_prefix
 
 
 def sync_folder(folder: Path) -> None:
@@ -41,7 +43,8 @@ def atomic_file(path: str | Path, *, mode: str = "wb") -> Iterator[IO]:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+        clear_leftovers(path)
+        handle, temporary = tempfile.mkstemp(prefix=owned_prefix(path), suffix=".partial", dir=path.parent)
         text = {} if "b" in mode else {"encoding": "utf-8", "newline": "\n"}
         with os.fdopen(handle, mode, **text) as file:  # type: ignore[call-overload]
             yield file
@@ -83,12 +86,13 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+        clear_leftovers(path)
+        temporary = Path(tempfile.mkdtemp(prefix=owned_prefix(path), suffix=".partial", dir=path.parent))
         yield temporary
         _sync_tree(temporary)
         os.chmod(temporary, 0o777 & ~_umask())
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+            old = Path(tempfile.mkdtemp(prefix=owned_prefix(path), suffix=".old", dir=path.parent))
             os.replace(path, old / "replaced")
             os.replace(temporary, path)
             shutil.rmtree(old, ignore_errors=True)
