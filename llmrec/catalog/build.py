@@ -3,6 +3,7 @@
 - No id, or neither title nor description: the row is rejected.
 - A description but no title: the title is the start of the description, with a warning.
 - A price that cannot be used: the product has none, with a warning.
+- An id that is not plain text on one line: it is made so, with a warning, since other tables may hold it as it was.
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ class Builder:
             return _lines(cells[place]) if place >= 0 else blank
 
         ids, titles = texts(plan.id), texts(plan.title)
+        if plan.id >= 0:
+            self._changed_ids(file, plan, batch, cells[plan.id], ids)
         descriptions = _blocks(cells[plan.description]) if plan.description >= 0 else blank
         extras = self._extras(plan, cells, count)
         languages = texts(plan.language)
@@ -81,6 +84,16 @@ class Builder:
             built.append(Product(id, title, *fields[2:]) if id else None)
         self._before = (file, next((product.id for product in reversed(built) if product), self._before[1]))
         return built
+
+    def _changed_ids(self, file: str, plan: Plan, batch: Batch, cells: Sequence[Any], ids: Sequence[str]) -> None:
+        """Warn of ids in which more than the space around them was cleaned away."""
+        given = [cell.strip() if type(cell) is str else text_of(cell).strip() for cell in cells]
+        if given == ids:
+            return
+        for i, (before, id) in enumerate(zip(given, ids, strict=True)):
+            if id and before != id:
+                detail = f"cleaned to {id!r}"
+                self._log.add(file, batch.numbers[i], batch.lines[i], "id", "id_changed", detail, before, kept=True)
 
     def _completed(
         self, file: str, plan: Plan, batch: Batch, built: list[Product | None], fields: tuple[Any, ...]

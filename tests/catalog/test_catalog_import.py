@@ -86,6 +86,20 @@ def test_duplicates_as_an_error_write_nothing(shop: Path) -> None:
     assert [path.name for path in shop.parent.iterdir()] == ["shop.csv"]
 
 
+def test_an_id_that_had_to_be_cleaned_is_told(tmp_path: Path) -> None:
+    rows = '"a\nb",One\n  c  ,Two\nd&amp;e,Three\nf  g,Four\nh,Five\n'
+    table = tmp_path / "shop.csv"
+    table.write_text(f"id,title\n{rows}", encoding="utf-8")
+    report = import_catalog([table], tmp_path / "out.jsonl")
+    assert (report.kept, report.rejected_total, report.warnings) == (5, 0, {"id_changed": 3})
+    told = rejects(tmp_path / "out.rejects.jsonl")
+    assert [(r.row, r.detail, r.raw, r.kept) for r in told] == [
+        (1, "cleaned to 'a b'", "a\nb", True),
+        (3, "cleaned to 'd&e'", "d&amp;e", True),
+        (4, "cleaned to 'f g'", "f  g", True),
+    ]
+
+
 def test_a_title_from_the_description_and_ids_from_rows(tmp_path: Path) -> None:
     (tmp_path / "tea.csv").write_text("title,description\n,A kettle of steel\n,,\nb,\n")
     catalog = Catalog.read(tmp_path / "tea.csv", id_from_row=True)
