@@ -17,6 +17,8 @@ from llmrec.errors import ModelError
 from llmrec.models.weights import check_whole, is_ctranslate2, is_document, is_pickle, weight_files
 
 _LARGEST_JSON = 64 << 20
+#: Kind of the folders that ``llmrec.train.train_projection`` writes, by their manifest.
+PROJECTION = "image-projection"
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,21 @@ def inspect_folder(folder: Path, shown: str, *, allow_pickle: bool = False) -> I
     refuse_code(folder, shown)
     config = _json(folder / "config.json", shown)
     adapter = _json(folder / "adapter_config.json", shown)
-    kind = "adapter" if adapter else _kind(folder, config, names, shown)
+    tower = "" if config or adapter else _tower(folder, shown)
+    base = tower or str(adapter.get("base_model_name_or_path") or "")
+    kind = "adapter" if adapter else PROJECTION if tower else _kind(folder, config, names, shown)
     check_whole(folder, weights, shown)
     pickle = not is_ctranslate2(names) and any(map(is_pickle, weights))
     files = (*(name for name in names if is_document(name)), *weights)
-    return Inspected(kind, _licence(folder), str(adapter.get("base_model_name_or_path") or ""), files, pickle)
+    return Inspected(kind, _licence(folder), base, files, pickle)
+
+
+def _tower(folder: Path, shown: str) -> str:
+    """The image tower beneath a trained projection; empty for any other folder."""
+    manifest = _json(folder / "manifest.json", shown, default={})
+    models = manifest.get("models") if isinstance(manifest, dict) and manifest.get("kind") == PROJECTION else None
+    tower = models.get("tower") if isinstance(models, dict) else None
+    return str(tower.get("reference") or "") if isinstance(tower, dict) else ""
 
 
 def refuse_code(folder: Path, shown: str) -> None:

@@ -36,11 +36,12 @@ class ModelFolder:
     Attributes:
         reference: Canonical form of the reference: resolving it again gives the same model.
         path: The folder to load from.
-        kind: What it is: ``causal-lm``, ``sentence-encoder``, ``static-encoder``, ``speech``, ``adapter`` …
+        kind: What it is: ``causal-lm``, ``sentence-encoder``, ``static-encoder``, ``speech``, ``adapter``,
+            ``image-projection`` …
         licence: SPDX name where known, else empty.
         digest: SHA-256 over the names and contents of its files.
         revision: Package versions of a starter, commit of a hub model, else empty.
-        base: For an adapter, the model that it was trained on.
+        base: For an adapter or a projection, the model that it was trained on.
     """
 
     reference: str

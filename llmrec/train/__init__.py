@@ -7,6 +7,6 @@
     encoder = load_image_encoder("my-shop")
 """
 
-from llmrec.train.projection import Photo, ProjectionReport, train_projection
+from llmrec.train.projection import Photo, ProjectionReport, ProjectionSettings, train_projection
 
-__all__ = ["Photo", "ProjectionReport", "train_projection"]
+__all__ = ["Photo", "ProjectionReport", "ProjectionSettings", "train_projection"]

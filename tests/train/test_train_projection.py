@@ -10,13 +10,15 @@ import pytest
 from PIL import Image
 
 from llmrec.embed import load_image_encoder
-from llmrec.embed.projected import rooted, views_of
+from llmrec.embed.projected import KIND, rooted, views_of
 from llmrec.errors import ArtefactError, InputError
+from llmrec.models import known
+from llmrec.models.inspect import PROJECTION
 from llmrec.records import Product
 from llmrec.seams import ImageEncoder
-from llmrec.train import Photo, train_projection
+from llmrec.train import Photo, ProjectionSettings, train_projection
 from llmrec.train.augment import looks
-from llmrec.train.projection import ProjectionSettings, fit
+from llmrec.train.projection import fit
 from tests.fakes import FakeEncoder, FakeImageEncoder
 
 COLOURS = {"tomato": (200, 30, 30), "cucumber": (30, 150, 40), "plum": (60, 30, 120)}
@@ -67,6 +69,16 @@ def test_photos_land_on_their_products(tmp_path: Path) -> None:
     again = open_it(tmp_path / "out")
     assert again.digest == encoder.digest
     np.testing.assert_array_equal(again.encode_images(dark), seen)
+
+
+def test_a_projection_can_be_shown_as_a_model(tmp_path: Path) -> None:
+    photos, products = shop(tmp_path)
+    train_projection(photos, products, "fake:images", tmp_path / "my-shop", root=tmp_path)
+    shown = known(str(tmp_path / "my-shop"))
+    assert shown is not None
+    assert shown.kind == KIND == PROJECTION
+    manifest = json.loads((tmp_path / "my-shop" / "manifest.json").read_text(encoding="utf-8"))
+    assert shown.base == manifest["models"]["tower"]["reference"] != ""
 
 
 def test_the_same_photos_and_seed_give_the_same_projection(tmp_path: Path) -> None:
