@@ -60,7 +60,7 @@ settings, path, times = WatchSettings(threads=1), Path(sys.argv[1]), []
 with open_container(path, settings) as container:
     found = candidates(container, video_stream(container), settings, Coverage("video"))
     runs = choose((times.append(one.time) or one for one in found), settings.budget(length_of(container)))
-    count = len([run.best.picture() for run in runs])
+    count = sum(run.best.picture().width > 0 for run in runs)  # one at a time, as they are read
 if len(sys.argv) > 2:
     Path(sys.argv[2]).write_text(json.dumps([times, [run.best.time for run in runs]]))
 """

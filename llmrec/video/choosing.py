@@ -2,7 +2,8 @@
 
 Frames are compared by miniatures. A run goes on while the picture stays like its first frame; when more runs are
 held than there is room for, the two most alike are found and the blurrier is let go. So a still shot of a minute
-costs one keyframe, a fast montage gets many, and memory stays flat however long the clip is.
+costs one keyframe, a fast montage gets many. Of the frames held, few are in memory and the others on disk: memory stays
+flat however long the clip is.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llmrec.video.frames import Candidate
+from llmrec.video.shelf import Shelf
 
 #: Below this difference (grey levels) two frames show the same thing.
 SAME = 7.0
@@ -25,6 +27,8 @@ CUT = 40.0
 SMALL_PART = 0.05
 #: A picture whose grey levels spread less than this (standard deviation) is blank.
 BLANK = 4.0
+#: Frames held in memory; others are put away on disk, which costs a millisecond each.
+IN_MEMORY = 8
 
 
 @dataclass
@@ -117,6 +121,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self.runs: list[Run] = []
+        self._shelf = Shelf()
         self._apart = np.zeros((0, 0))
 
     def add(self, run: Run, room: int) -> None:
@@ -128,6 +133,8 @@ class _Kept:
         row = np.array([difference(run.best.small, other.best.small) for other in self.runs])
         self._apart = np.pad(self._apart, (0, 1), constant_values=np.inf)
         self._apart[-1, :-1] = self._apart[:-1, -1] = row
+        if len(self.runs) >= IN_MEMORY:
+            run.best.put_away(self._shelf)
         self.runs.append(run)
         self.thin(room, 0.0)
 

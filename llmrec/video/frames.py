@@ -16,6 +16,7 @@ from llmrec.video.coverage import Coverage
 from llmrec.video.decoding import decoded
 from llmrec.video.pixels import Seen
 from llmrec.video.settings import WatchSettings
+from llmrec.video.shelf import Shelf
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -49,6 +50,11 @@ class Candidate(NamedTuple):
     frame: Any
     rotation: int = 0
     aspect: float = 1.0
+
+    def put_away(self, shelf: Shelf) -> None:
+        """Keep a decoded frame on disk until somebody wants to see it."""
+        if isinstance(self.frame, Seen):
+            self.frame.put_away(shelf)
 
     def picture(self) -> Image:
         """The frame as a person would see it, RGB."""

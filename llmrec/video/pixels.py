@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from llmrec.video.shelf import Place, Shelf
+
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
     from av.video.reformatter import VideoReformatter
@@ -51,19 +53,30 @@ class Seen:
         if longest > KEPT_SIDE and not self.interlaced:
             width, height = (max(2, side * KEPT_SIDE // longest) for side in (frame.width, frame.height))
             frame = frame.reformat(width=width, height=height)
-        self.frame = frame
+        self._held: VideoFrame | Place = frame
+
+    @property
+    def frame(self) -> VideoFrame:
+        """The frame itself, fetched from the shelf if it was put away."""
+        return self._held.frame() if isinstance(self._held, Place) else self._held
+
+    def put_away(self, shelf: Shelf) -> None:
+        """Keep it on a shelf rather than in memory; where that cannot be, it stays."""
+        if not isinstance(self._held, Place):
+            self._held = shelf.put(self._held) or self._held
 
     def to_image(self) -> Image:
         """The frame as an RGB picture."""
         from PIL import Image
 
-        if _has_alpha(self.frame):
-            clear = Image.fromarray(self.frame.to_ndarray(format="rgba"), "RGBA")
+        frame = self.frame
+        if _has_alpha(frame):
+            clear = Image.fromarray(frame.to_ndarray(format="rgba"), "RGBA")
             ground = Image.new("RGBA", clear.size, "white")
             return Image.alpha_composite(ground, clear).convert("RGB")
         if self.curve in (PQ, HLG):
-            return Image.fromarray(tone(self._array("rgb48le"), self.curve))
-        pixels = self._array("rgb24")
+            return Image.fromarray(tone(self._array(frame, "rgb48le"), self.curve))
+        pixels = self._array(frame, "rgb24")
         if self.interlaced:
             pixels = without_combs(pixels)
         picture = Image.fromarray(pixels)
@@ -76,20 +89,20 @@ class Seen:
     def miniature(self, width: int, height: int) -> NDArray[np.uint8]:
         """The frame at another size, each pixel the mean of what it covers: uint8 RGB ``[height, width, 3]``."""
         if self.curve in (PQ, HLG):
-            return tone(self._array("rgb48le", width, height), self.curve)
-        return np.asarray(self._array("rgb24", width, height), np.uint8)
+            return tone(self._array(self.frame, "rgb48le", width, height), self.curve)
+        return np.asarray(self._array(self.frame, "rgb24", width, height), np.uint8)
 
     def grey(self, width: int, height: int) -> NDArray[np.uint8]:
         """Its brightness at another size, uint8 ``[height, width]``."""
         return np.asarray(_scaler("grey").reformat(self.frame, width, height, "gray").to_ndarray(), np.uint8)
 
-    def _array(self, format: str, width: int | None = None, height: int | None = None) -> NDArray[np.generic]:
+    def _array(
+        self, frame: VideoFrame, format: str, width: int | None = None, height: int | None = None
+    ) -> NDArray[np.generic]:
         # the right matrix matters: 601 for 709 turns red towards orange
         name, method = ("picture", None) if width is None else ("miniature", "AREA")
-        frame = _scaler(name).reformat(
-            self.frame, width, height, format, src_colorspace=self.matrix, interpolation=method
-        )
-        return np.asarray(frame.to_ndarray())
+        scaled = _scaler(name).reformat(frame, width, height, format, src_colorspace=self.matrix, interpolation=method)
+        return np.asarray(scaled.to_ndarray())
 
 
 def _scaler(name: str) -> VideoReformatter:
