@@ -3,12 +3,13 @@
 ::
 
     >>> Grams.build(["p1", "p2"], ["Cheez-It", "Twix Cookie Bar"]).search([("HEEZJ", 0.9)], k=10)
-    [Hit(product_id='p1', score=0.7, retriever='grams')]
+    [Hit(product_id='p1', score=1.0, retriever='grams')]
 
 A word of a name gives its pieces of two to four characters, with marks where it starts and ends; a reading that has
 most of them finds the name, whatever its other letters are. Pieces are weighted by rarity and by how surely and how
-often they were read, names by length (the cosine of weighted n-grams; Cavnar and Trenkle, 1994, for the n-grams,
-Zobel and Dart, 1995, for finding misspelt names by them).
+often they were read, names by length (weighted n-grams; Cavnar and Trenkle, 1994, for the n-grams, Zobel and Dart,
+1995, for finding misspelt names by them). A cosine would ask that all of a name be read, and a package shows part of
+it: names are divided by a root of their length only.
 """
 
 from __future__ import annotations
@@ -36,6 +37,8 @@ START, END = "\x02", "\x03"
 DIGITS = 0.5
 #: Characters of two neighbouring words that are glued: readings lose spaces, and names gain hyphens.
 GLUED = 3
+#: Power of a name's length that its score is divided by; 1 is the cosine.
+LENGTH = 0.5
 
 
 class Grams:
@@ -45,7 +48,7 @@ class Grams:
         vocabulary: Column of each piece.
         starts: Where each column begins in ``rows`` and ``weights``, int64 ``[pieces + 1]``.
         rows: Rows that have the piece, int32.
-        weights: What the piece counts in each, float32; each row has unit length.
+        weights: What the piece counts in each, float32.
         rarity: Weight of each piece in a query, float32 ``[pieces]``.
         ids: The product that each row names.
     """
@@ -79,7 +82,7 @@ class Grams:
         rarity[[not any(map(str.isalpha, piece)) for piece in vocabulary]] *= DIGITS
         weight = rarity[column]
         norm = np.sqrt(np.bincount(row, weights=weight.astype(np.float64) ** 2, minlength=len(names)))
-        weight = (weight / np.maximum(norm, 1e-9)[row]).astype(np.float32)
+        weight = (weight / np.maximum(norm, 1e-9)[row] ** LENGTH).astype(np.float32)
         order = np.argsort(column, kind="stable")
         starts = np.concatenate([[0], np.cumsum(frequency)]).astype(np.int64)
         return cls(vocabulary, starts, row[order], weight[order], rarity, ids)

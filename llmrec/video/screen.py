@@ -6,11 +6,12 @@ rapidocr (PP-OCRv6 small, shipped inside its package: nothing is downloaded) loo
 960 pixels, with thresholds below its defaults: left to itself it finds no text on that box at all. A line that it is
 unsure of is read again: upside down, upright where it runs down the picture, in two halves where the box may hold two
 lines. A small picture (a crop, a thumbnail) gets a margin, and is looked at from more angles as long as little in it
-is sure: that is cheap there, and every reading has a vote (``llmrec.video.voting``).
+is sure, and at other scales: that is cheap there, and every reading has a vote (``llmrec.video.voting``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -27,14 +28,15 @@ if TYPE_CHECKING:
 
 __all__ = ["RapidReader", "Reading", "ScreenReader", "merge_readings"]
 
-#: Pictures are enlarged at most so many times: beyond it there is only blur to read.
+#: Pictures are enlarged at most so many times at first: beyond it there is mostly blur to read.
 MOST_ENLARGED = 4.0
 #: A picture that is enlarged so many times is small: it gets a margin and more looks, and weak readings of it count.
 SMALL = 2.0
 #: Margin of a small picture, as a share of its long side: text that touches the edge is not found.
 MARGIN = 1 / 6
-#: Degrees by which a small picture is turned for more looks.
+#: Degrees by which a small picture is turned for more looks, and how many times it is enlarged, bare, for others.
 ANGLES = (-30, 30)
+SCALES = (6.0, 2.0)
 #: So many letters and digits, surely read, make more looks needless.
 ENOUGH, ENOUGH_CONFIDENCE = 6, 0.9
 #: Below this confidence a line is read again in other ways, at most so many lines of a picture.
@@ -96,23 +98,33 @@ class RapidReader:
         """
         import cv2
 
-        pixels: Any = levelled(np.asarray(image.convert("RGB"))[:, :, ::-1])
-        scale = min(MOST_ENLARGED, self.side / max(image.size))
-        small = scale >= SMALL
-        if small:
-            margin = max(8, round(max(image.size) * MARGIN))
-            pixels = cv2.copyMakeBorder(pixels, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
-            scale = min(MOST_ENLARGED, self.side / max(pixels.shape[:2]))
-        if scale > 1:
-            pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
-        least = WEAK if small else self.confidence
-        readings = [one for one in self._look(pixels) if credible(one, least, weak=small)]
-        for angle in ANGLES if small else ():
+        bare: Any = levelled(np.asarray(image.convert("RGB"))[:, :, ::-1])
+        if self.side / max(image.size) < SMALL:
+            return [one for one in self._look(self._enlarged(bare)) if credible(one, self.confidence)]
+        margin = max(8, round(max(image.size) * MARGIN))
+        framed = self._enlarged(cv2.copyMakeBorder(bare, margin, margin, margin, margin, cv2.BORDER_REPLICATE))
+        readings = [one for one in self._look(framed) if credible(one, WEAK, weak=True)]
+        for view in self._other_views(bare, framed):
             if sum(signs(one.text) for one in readings if one.confidence >= ENOUGH_CONFIDENCE) >= ENOUGH:
                 break
-            aslant = self._look(turned(pixels, angle), doubt=0)
-            readings += [one for one in aslant if credible(one, least, weak=True)]
+            readings += [one for one in self._look(view, doubt=0) if credible(one, WEAK, weak=True)]
         return readings
+
+    def _other_views(self, bare: NDArray[np.uint8], framed: NDArray[np.uint8]) -> Iterator[NDArray[np.uint8]]:
+        """A small picture turned, and at other scales: what is found depends on both."""
+        for angle in ANGLES:
+            yield turned(framed, angle)
+        for most in SCALES:
+            yield self._enlarged(bare, most)
+
+    def _enlarged(self, pixels: NDArray[np.uint8], most: float = MOST_ENLARGED) -> NDArray[np.uint8]:
+        """The picture as large as text is looked for in, but at most so many times itself, and never smaller."""
+        import cv2
+
+        scale = min(most, self.side / max(pixels.shape[:2]))
+        if scale <= 1:
+            return pixels
+        return np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
 
     def _look(self, pixels: NDArray[np.uint8], doubt: int = MOST_DOUBTFUL) -> list[Reading]:
         """Find the lines of a picture and read each; up to ``doubt`` lines in doubt are read in several ways."""

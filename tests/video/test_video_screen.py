@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from functools import cache
+from typing import TYPE_CHECKING
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageFont
@@ -12,6 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 from llmrec.video.screen import RapidReader, Reading, credible, merge_readings
 from llmrec.video.settings import WatchSettings
 from tests.video.clips import picture
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 READER = cache(lambda: RapidReader(WatchSettings(threads=1)))
 
@@ -106,3 +112,25 @@ def test_small_print_at_the_edge_of_a_small_picture_is_read() -> None:
     image = Image.new("RGB", (70, 24), (40, 40, 44))
     ImageDraw.Draw(image).text((2, 4), "TEAPOT", fill=(90, 88, 80), font=ImageFont.load_default(15))
     assert lines(image) == ["TEAPOT"]
+
+
+def test_a_small_picture_is_looked_at_from_more_sides_until_something_is_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[int, int]] = []
+    found = {4: [Reading("CAMPRODON", 0.95)], 5: [Reading("nothing more", 0.95)]}
+
+    def look(self: RapidReader, pixels: NDArray[np.uint8], doubt: int = 0) -> list[Reading]:
+        seen.append(pixels.shape[:2])
+        return found.get(len(seen), [Reading("CAMEEB", 0.5)])
+
+    monkeypatch.setattr(RapidReader, "_look", look)
+    readings = READER().read(Image.new("RGB", (100, 60)))
+    # with a margin of 17 on each side and four times as large; that turned by 30 degrees either way; six times as large
+    assert seen == [(376, 536), (594, 652), (594, 652), (360, 600)]
+    assert [one.text for one in readings] == ["CAMEEB"] * 3 + ["CAMPRODON"]
+    seen.clear()
+    found.clear()
+    READER().read(Image.new("RGB", (100, 60)))
+    assert seen[3:] == [(360, 600), (120, 200)]  # nothing is sure: twice as large as well
+    seen.clear()
+    READER().read(Image.new("RGB", (1000, 600)))
+    assert seen == [(600, 1000)]
