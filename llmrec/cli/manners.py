@@ -86,6 +86,18 @@ def usable_output(output: str | Path | None, *inputs: str | Path | None) -> None
         )
 
 
+def record_output(output: str) -> None:
+    """Refuse a file for records whose name promises another form than JSON Lines or Parquet.
+
+    Raises:
+        InputError: It ends like a table or a page.
+    """
+    ending = Path(output).suffix.lower()
+    if ending in (".csv", ".tsv", ".xlsx", ".xls", ".html", ".txt"):
+        step = "Name it .jsonl or .parquet."
+        raise InputError(f"{output}: records are written as JSON Lines or Parquet, not as {ending}", next_step=step)
+
+
 def progress(items: Iterable[Item], label: str, total: int | None = None) -> Iterator[Item]:
     """Pass items through, with a bar on stderr when a person is watching."""
     if not sys.stderr.isatty():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrec.cli.manners import emit, progress, usable_output, visible
+from llmrec.cli.manners import emit, progress, record_output, usable_output, visible
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def match(
     if as_json and output == "-":
         raise InputError("--json and '-o -' both write to standard output", next_step="Write the matches to a file.")
     usable_output(output, input)
+    record_output(output)
     usable_output(run, input, output)
     from llmrec.match import Matcher, MatchSettings, open_index, watch_contents
     from llmrec.match.watching import media_of
@@ -131,11 +132,12 @@ def match(
 
             write_run(run, run_from_matches(matches))
         ledger.finish()
-    empty = sum(not record.products for record in matches)
+    empty = [record.content_id for record in matches if not record.products]
     resumed = len(matches) - len(todo)
-    result = {"contents": len(matches), "watched": unwatched, "resumed": resumed, "empty": empty, "output": output}
-    text = f"{len(matches)} contents matched, {empty} of them found nothing: {output}"
-    emit({**result, "failed": failed}, as_json=as_json, text=text)
+    result = {"contents": len(matches), "watched": unwatched, "resumed": resumed, "empty": len(empty), "output": output}
+    which = f" ({', '.join(empty[:5])}{', …' if len(empty) > 5 else ''})" if empty else ""
+    text = f"{len(matches)} contents matched, {len(empty)} of them found nothing{which}: {output}"
+    emit({**result, "empty_ids": empty, "failed": failed}, as_json=as_json, text=text)
     _leave(failed)
 
 

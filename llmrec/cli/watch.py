@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from llmrec.cli.manners import emit, progress, usable_output, visible
+from llmrec.cli.manners import emit, progress, record_output, usable_output, visible
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def watch(
     from llmrec.records import Content
     from llmrec.storage import Ledger, write_records
     from llmrec.video import Watched, WatchSettings, captioned, media_files
-    from llmrec.video.batch import beside, settings_digest, watch_batch
+    from llmrec.video.batch import beside, passed_over, settings_digest, watch_batch
     from llmrec.video.child import worker_count
     from llmrec.video.live_settings import LiveSettings
     from llmrec.video.settings import with_limits
@@ -113,8 +113,16 @@ def watch(
         media = [line for line in sys.stdin.read().splitlines() if line.strip()]
     paths = [] if live else media_files(media)
     usable_output(output, *(media if live else paths))
+    record_output(output)
     if not media:
         raise InputError("no files are named", next_step="Give at least one video.")
+    if frames is not None and frames.exists() and not frames.is_dir():
+        raise InputError(f"{frames}: is not a folder", next_step="Name a folder for the keyframes.")
+    if not live and (hop is not None or allow_host or (window, duration, idle) != (20.0, 0.0, 30.0)):
+        step = "Add --live, or leave out --window, --hop, --duration, --idle and --allow-host."
+        raise InputError("an option for streams is given for files", next_step=step)
+    for folder in [] if live else passed_over(media):
+        print(visible(f"left aside: {folder}: a folder within a folder; name it to have it watched"), file=sys.stderr)
     frames = frames or (None if output == "-" or live else Path(f"{output}.frames"))
     settings = WatchSettings(
         max_frames=max_frames,
@@ -267,9 +275,9 @@ def _follow(
                     log.add(beside(content, Path(output)))
     finally:
         if lags:  # after an interruption too
-            late = {"median": sorted(lags)[len(lags) // 2], "most": max(lags)}
-            told = (max(0.0, late["median"]), max(0.0, late["most"]))
-            text = "{} contents, {:.1f} s late (at most {:.1f})".format(counts["contents"], *told)
+            # what is read from a file may be done before its time
+            late = {"median": max(0.0, sorted(lags)[len(lags) // 2]), "most": max(0.0, *lags)}
+            text = "{} contents, {:.1f} s late (at most {:.1f})".format(counts["contents"], *late.values())
             if output == "-":
                 print(text, file=sys.stderr)
             else:

@@ -13,9 +13,8 @@ import msgspec
 from llmrec.errors import InputError
 from llmrec.records import Content
 from llmrec.storage import read_records
+from llmrec.video.source import IMAGE_ENDINGS, VIDEO_ENDINGS
 
-VIDEOS = {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".gif"}
-PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
 TABLES = {".csv", ".tsv", ".json", ".jsonl", ".parquet"}
 NOT_CATALOGS = {"contents", "qrels", "matches", "manifest"}
 
@@ -59,9 +58,13 @@ def find_data(folder: Path | None) -> DemoData:
     contents = list(read_records(named, Content)) if named.is_file() else []
     taken = {(folder / content.media).resolve() for content in contents if content.media}
     if not contents:
-        contents = [_content(path) for path in files if path.suffix.lower() in VIDEOS | PICTURES and path not in taken]
+        contents = [
+            _content(path)
+            for path in files
+            if path.suffix.lower() in VIDEO_ENDINGS | IMAGE_ENDINGS and path not in taken
+        ]
     if not contents:
-        step = f"Put videos ({', '.join(sorted(VIDEOS))}), pictures or a contents.jsonl into it."
+        step = f"Put videos or sound files ({', '.join(sorted(VIDEO_ENDINGS))}), pictures or a contents.jsonl into it."
         raise InputError(f"{folder}: holds nothing to match", next_step=step)
 
     tables = [p for p in files if p.suffix.lower() in TABLES and p.stem.lower() not in NOT_CATALOGS]
@@ -83,5 +86,5 @@ def find_data(folder: Path | None) -> DemoData:
 
 
 def _content(path: Path) -> Content:
-    kind = "video" if path.suffix.lower() in VIDEOS else "post"
+    kind = "video" if path.suffix.lower() in VIDEO_ENDINGS else "post"
     return Content(path.name, kind, media=path.name)  # type: ignore[arg-type]

@@ -190,5 +190,22 @@ def media_files(paths: Sequence[str | Path]) -> list[Path]:
         elif any(ending in IMAGE_ENDINGS for ending in endings.values()):
             found.append(path)
         else:
-            raise InputError(f"{path}: holds no media files", next_step="Give a folder of videos or of frames.")
+            inner = passed_over([path])
+            step = f"Name the folders in it, such as {inner[0]}." if inner else "Give a folder of videos or of frames."
+            raise InputError(f"{path}: holds no media files", next_step=step)
     return found
+
+
+def passed_over(paths: Sequence[str | Path]) -> list[Path]:
+    """Folders within the given ones that hold media: they are not watched unless they are named themselves."""
+    folders = [Path(given) for given in paths if "://" not in str(given) and Path(given).is_dir()]
+    named = {folder.resolve() for folder in folders}
+    inner = [entry for folder in folders for entry in sorted(folder.iterdir()) if entry.resolve() not in named]
+    return [entry for entry in inner if entry.is_dir() and not entry.name.startswith(".") and _holds_media(entry)]
+
+
+def _holds_media(folder: Path) -> bool:
+    try:
+        return any(entry.suffix.lower() in VIDEO_ENDINGS | IMAGE_ENDINGS for entry in folder.iterdir())
+    except OSError:
+        return False

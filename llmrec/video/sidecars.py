@@ -96,7 +96,7 @@ def read_sidecars(files: Sequence[Path], language: str = "") -> Sidecars:
             text = decoded(_bytes(path))
             post = _joined(post, parse_info(text) if path.suffix == ".json" else _described(text))
         except FAULTS as error:
-            problems.append(f"{path.name}: left aside ({error})")
+            problems.append(f"{path.name}: left aside ({_reason(error)})")
     pieces += post.chapters
     subtitled = False
     for path in sorted((p for p in files if p.suffix.lower() in CAPTIONS), key=lambda p: _rank(p, language, post)):
@@ -109,7 +109,7 @@ def read_sidecars(files: Sequence[Path], language: str = "") -> Sidecars:
                 break
             problems.append(f"{path.name}: left aside (holds no captions)")
         except FAULTS as error:
-            problems.append(f"{path.name}: left aside ({error})")
+            problems.append(f"{path.name}: left aside ({_reason(error)})")
     for path in files:
         if path.suffix.lower() in CAPTIONS or not CHATS.search(path.name):
             continue
@@ -118,7 +118,7 @@ def read_sidecars(files: Sequence[Path], language: str = "") -> Sidecars:
             pieces += said
             problems += [f"{path.name}: {problem}"] if problem else []
         except FAULTS as error:
-            problems.append(f"{path.name}: left aside ({error})")
+            problems.append(f"{path.name}: left aside ({_reason(error)})")
     return Sidecars(post, pieces, problems, subtitled)
 
 
@@ -180,6 +180,10 @@ def _rank(path: Path, language: str, post: Post) -> tuple[bool, ...]:
     tag = tag if re.fullmatch(r"[A-Za-z]{2,3}(?:[-_][A-Za-z0-9-]+)?", tag) else ""
     own = same_language(tag, post.language)
     return not same_language(tag, language), tag != "", not own, tag not in post.languages
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else "") or str(error)
 
 
 def _bytes(path: Path) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from llmrec.cli import app
 from llmrec.records import Content, Match, Product
 from llmrec.storage import read_records, write_records
 
@@ -181,3 +184,31 @@ def test_an_index_is_built_from_a_table_in_an_odd_form(tmp_path: Path) -> None:
     assert built.returncode == 0, built.stderr
     found = llmrec("index", "search", "i", "café", "--json", cwd=tmp_path)
     assert "Tasse à café" in found.stdout
+
+
+def test_calls_of_watch_and_match_that_cannot_be(tmp_path: Path, index: Path) -> None:
+    runner = CliRunner()
+    clip, table = tmp_path / "clip.gif", tmp_path / "table"
+    clip.write_bytes(b"GIF89a")
+    table.write_text("not a folder")
+    write_records(tmp_path / "c.jsonl", [Content("c", "search", title="mug")], Content)
+    calls = [
+        (["watch", clip, "-o", tmp_path / "o.csv"], "not as .csv"),
+        (["match", tmp_path / "c.jsonl", "--index", index, "-o", tmp_path / "o.html"], "not as .html"),
+        (["watch", clip, "-o", tmp_path / "o.jsonl", "--frames", table], "is not a folder"),
+        (["watch", clip, "-o", tmp_path / "o.jsonl", "--language", "German"], "'de'"),
+        (["watch", clip, "-o", tmp_path / "o.jsonl", "--window", "5"], "--live"),
+        (["watch", clip, "-o", tmp_path / "o.jsonl", "--allow-host", "example.org"], "--live"),
+    ]
+    for call, words in calls:
+        result = runner.invoke(app, [str(part) for part in call])
+        assert (result.exit_code, words in result.stderr + str(result.exception)) == (2, True), (call, result.stderr)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.jsonl", "clip.gif", "table"]
+
+
+def test_contents_that_found_nothing_are_named(tmp_path: Path, index: Path) -> None:
+    write_records(tmp_path / "c.jsonl", [Content("a", "search", title="mug"), Content("b", "search")], Content)
+    call = ["match", "c.jsonl", "--index", index, "-o", "m.jsonl"]
+    assert "1 of them found nothing (b): m.jsonl" in llmrec(*call, cwd=tmp_path).stdout
+    told = json.loads(llmrec(*call, "--json", cwd=tmp_path).stdout)
+    assert (told["empty"], told["empty_ids"]) == (1, ["b"])

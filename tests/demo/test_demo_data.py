@@ -20,12 +20,13 @@ def test_the_sample_is_found() -> None:
 
 
 def test_a_folder_of_media_gets_the_sample_catalog(tmp_path: Path) -> None:
-    for name in ("clip.MP4", "photo.jpg", "notes.md"):
+    for name in ("clip.MP4", "photo.jpg", "song.mp3", "notes.md"):
         (tmp_path / name).touch()
     found = find_data(tmp_path)
     assert [(c.id, c.kind, c.media) for c in found.contents] == [
         ("clip.MP4", "video", "clip.MP4"),
         ("photo.jpg", "post", "photo.jpg"),
+        ("song.mp3", "video", "song.mp3"),
     ]
     assert not found.own_catalog and found.catalog == sample_folder() / "catalog.csv"
 

@@ -14,7 +14,7 @@ from llmrec.errors import InputError
 from llmrec.records import Content
 from llmrec.storage import Ledger, read_records
 from llmrec.video import Watched, Watcher, WatchSettings, media_files, watch_batch
-from llmrec.video.batch import content_ids, settings_digest
+from llmrec.video.batch import content_ids, passed_over, settings_digest
 from tests.video.clips import picture, write_clip
 
 QUIET = WatchSettings(speech="none", screen_text=False)
@@ -50,6 +50,17 @@ def test_folders_of_videos_and_of_frames(tmp_path: Path) -> None:
     assert names == ["v/a.webm", "v/b.mp4", "v/photo.jpg", "f", "single.mp4"]
     with pytest.raises(InputError, match="holds no media"):
         media_files([tmp_path / "n"])
+
+
+def test_folders_within_folders_are_told(tmp_path: Path) -> None:
+    for name in ("v/b.mp4", "v/frames/1.png", "v/notes/notes.txt", "v/.hidden/2.png", "w/deep/c.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert media_files([tmp_path / "v"]) == [tmp_path / "v" / "b.mp4"]
+    assert passed_over([tmp_path / "v", "https://example.org/a.mp4"]) == [tmp_path / "v" / "frames"]
+    assert passed_over([tmp_path / "v", tmp_path / "v" / "frames"]) == []
+    with pytest.raises(InputError, match=r"holds no media(.|\n)*such as .*deep"):
+        media_files([tmp_path / "w"])
 
 
 def test_watched_files_are_not_watched_again(tmp_path: Path, clips: Path) -> None:

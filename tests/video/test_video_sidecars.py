@@ -235,3 +235,8 @@ def test_encodings_and_damage(tmp_path: Path) -> None:
     assert [piece.text for piece in read_sidecars([srt]).captions] == ["Un café très serré, à emporter"]
     srt.write_text("no cues here")
     assert read_sidecars([srt]).problems == ["a.srt: left aside (holds no captions)"]
+
+
+def test_a_sidecar_that_cannot_be_opened_is_told_plainly(tmp_path: Path) -> None:
+    (tmp_path / "clip.srt").mkdir()
+    assert read_sidecars([tmp_path / "clip.srt"]).problems == ["clip.srt: left aside (Is a directory)"]
