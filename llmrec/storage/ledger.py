@@ -14,7 +14,7 @@ from typing import IO, Any, Generic, TypeVar
 
 import msgspec
 
-from llmrec.errors import disk_error
+from llmrec.errors import InputError, disk_error
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
@@ -33,11 +33,12 @@ class Ledger(Generic[Record]):
         settings: Digest of whatever changes the records (``fingerprint``); a ledger of other settings is set aside.
         resume: False forgets what an earlier run finished.
 
-    The ledger outlives an error or an interruption and is removed by ``finish``.
+    The ledger outlives an error or an interruption and is removed by ``finish``. Entering raises ``InputError`` while
+    another run writes the same output, ``StorageError`` where the disk refuses.
     """
 
     def __init__(self, target: str | Path, type: type[Record], settings: str, *, resume: bool = True) -> None:
-        target = Path(target)
+        self.target = target = Path(target)
         self.path = target.with_name(f".{target.name}.progress")
         self.settings = settings
         self.done: dict[str, Record] = {}
@@ -49,7 +50,9 @@ class Ledger(Generic[Record]):
     def __enter__(self) -> Ledger[Record]:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("wb")
+            self._file = self.path.open("ab")
+            self._take()
+            self._file.truncate(0)
             self._line({"settings": self.settings})
             for key, record in self.done.items():
                 self._line({"key": key, "record": record})
@@ -80,6 +83,23 @@ class Ledger(Generic[Record]):
     def finish(self) -> None:
         """Remove the ledger: the output is whole."""
         self.path.unlink(missing_ok=True)
+
+    def _take(self) -> None:
+        """Keep other runs off: two that wrote the same ledger would tear each other's lines."""
+        assert self._file is not None
+        try:
+            import fcntl
+
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # no such locks on this system
+            return
+        except BlockingIOError as error:
+            self._file.close()
+            self._file = None
+            step = "Wait until it is done, stop it, or name another output."
+            raise InputError(f"{self.target}: another run is writing it", next_step=step) from error
+        except OSError:  # nor on this file system
+            return
 
     def _line(self, entry: dict[str, Any]) -> None:
         assert self._file is not None

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from llmrec.errors import InputError
 from llmrec.records import Product
 from llmrec.storage import Ledger, fingerprint
 
@@ -25,6 +26,17 @@ def test_an_interrupted_job_goes_on(tmp_path: Path) -> None:
         assert list(third.done) == ["a", "b", "c"]
         third.finish()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_runs_to_one_output_do_not_tear_each_other(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "o", Product, "s") as ledger:
+        ledger.add("a", Product("a", "one"))
+        with pytest.raises(InputError, match="o: another run is writing it"), Ledger(tmp_path / "o", Product, "t"):
+            pass
+        with Ledger(tmp_path / "p", Product, "s"):  # another output is another ledger
+            ledger.add("b", Product("b", "two"))
+    with Ledger(tmp_path / "o", Product, "s") as after:
+        assert list(after.done) == ["a", "b"]
 
 
 def test_other_settings_start_anew(tmp_path: Path) -> None:
