@@ -30,8 +30,10 @@ _HOMES = {
     "Summarizer": "llmrec.summarize",
     "TimedText": "llmrec.records",
     "evaluate_matches": "llmrec.evaluate",
+    "finetune": "llmrec.train",
     "load_encoder": "llmrec.embed",
     "load_generator": "llmrec.llm",
+    "load_recipe": "llmrec.recipes",
     "open_index": "llmrec.match",
     "watch": "llmrec.video",
 }
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
     from llmrec.llm import load_generator as load_generator
     from llmrec.match import Matcher as Matcher
     from llmrec.match import open_index as open_index
+    from llmrec.recipes import load_recipe as load_recipe
     from llmrec.records import Content as Content
     from llmrec.records import Match as Match
     from llmrec.records import Product as Product
@@ -52,6 +55,7 @@ if TYPE_CHECKING:
     from llmrec.records import Query as Query
     from llmrec.records import TimedText as TimedText
     from llmrec.summarize import Summarizer as Summarizer
+    from llmrec.train import finetune as finetune
     from llmrec.video import watch as watch
 
 __all__ = ["__version__", *_HOMES]

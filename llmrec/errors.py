@@ -71,6 +71,10 @@ class GenerationError(LlmrecError):
     """A language model or its server did not answer, or kept failing after retries."""
 
 
+class TrainingError(LlmrecError):
+    """A training that cannot go on: a loss that is no number, gradients that are gone, memory that ran out."""
+
+
 def disk_error(error: OSError, path: object) -> StorageError:
     """Turn an ``OSError`` met while writing ``path`` into a ``StorageError`` with a remedy."""
     import errno

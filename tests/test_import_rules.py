@@ -16,6 +16,8 @@ MAY_IMPORT = {
     **dict.fromkeys(TWO, ONE),
     **dict.fromkeys(THREE, ONE | TWO),
     **dict.fromkeys(FOUR, ONE | TWO | THREE),
+    # a training measures what it has made; evaluate sees files and numbers, never models
+    "train": ONE | TWO | THREE | {"evaluate"},
     "evaluate": ONE | TWO,
     "batch": ONE | TWO | THREE | FOUR,
     "serve": ONE | TWO | THREE | FOUR,

@@ -13,7 +13,9 @@ import typer
 from llmrec.cli.manners import LlmrecGroup, configure_logging
 
 #: In the order in which help shows them.
-COMMANDS: list[str] = ["demo", "doctor", "models", "catalog", "watch", "summarize", "index", "match", "evaluate"]
+COMMANDS: list[str] = [
+    "demo", "doctor", "models", "catalog", "watch", "recipes", "finetune", "summarize", "index", "match", "evaluate",
+]  # fmt: skip
 
 app = typer.Typer(
     name="llmrec",

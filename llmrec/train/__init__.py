@@ -1,6 +1,10 @@
-"""Light training: a frozen image tower learns a shop's products from photos.
+"""Recipes to adapters, encoders and rerankers; and a frozen image tower that learns a shop's products from photos.
 
 ::
+
+    from llmrec.recipes import load_recipe
+    from llmrec.train import finetune
+    finetune(load_recipe("summarize-lora-cpu")).folder     # for llmrec summarize --adapter
 
     from llmrec.train import Photo, train_projection
     train_projection([Photo("shelf.jpg", "mug-1"), …], products, "starter:efficientnet-lite2", "my-shop")
@@ -8,5 +12,14 @@
 """
 
 from llmrec.train.projection import Photo, ProjectionReport, ProjectionSettings, train_projection
+from llmrec.train.run import Finetuned, finetune, prepare
 
-__all__ = ["Photo", "ProjectionReport", "ProjectionSettings", "train_projection"]
+__all__ = [
+    "Finetuned",
+    "Photo",
+    "ProjectionReport",
+    "ProjectionSettings",
+    "finetune",
+    "prepare",
+    "train_projection",
+]

@@ -1,0 +1,218 @@
+"""A recipe to a finished adapter: the order in which everything happens.
+
+::
+
+    from llmrec.train import finetune
+    done = finetune(load_recipe("summarize-lora-cpu"))
+    done.folder          # runs/…/adapter: for llmrec summarize --adapter
+    done.metrics["dev"]["rougeL"]["tuned"]
+
+A run's folder holds ``recipe.yaml``, ``run.json``, ``log.csv``, ``curves.png``, ``checkpoints/``, ``best/`` and, at the
+end, the artefact.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import logging
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from llmrec.errors import TrainingError, disk_error
+from llmrec.models import ModelFolder, resolve
+from llmrec.models.quiet import quiet
+from llmrec.recipes import Recipe
+from llmrec.storage import atomic_file
+from llmrec.train.arguments import count_steps, training_arguments
+from llmrec.train.checkpoints import Best, last_checkpoint
+from llmrec.train.chosen import Chosen, choose, model_facts
+from llmrec.train.compare import compared
+from llmrec.train.log import callbacks, draw_curves
+from llmrec.train.publish import publish
+from llmrec.train.state import RunState
+from llmrec.train.task import Measured, Splits, TrainingTask
+
+logger = logging.getLogger(__name__)
+
+#: Where each task is; its libraries are loaded with it.
+TASKS = {
+    "summarize": ("llmrec.train.summarize", "SummarizeTask"),
+    "embed": ("llmrec.train.embed", "EmbedTask"),
+    "rerank": ("llmrec.train.rerank", "RerankTask"),
+    "prefer": ("llmrec.train.prefer", "PreferTask"),
+}
+Progress = Callable[[int, int, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What a training has led to; ``folder`` is None when it was interrupted before its end."""
+
+    run: Path
+    folder: Path | None
+    metrics: dict[str, Any]
+    interrupted: bool = False
+
+
+def prepare(recipe: Recipe) -> TrainingTask:
+    """Settle a recipe: model found, every ``auto`` chosen, examples read; no weights are loaded.
+
+    Raises:
+        InputError: Data or settings that cannot be used.
+        ModelError: A model that cannot be found or trained.
+    """
+    folder: ModelFolder = resolve(recipe.model)
+    parameters, context, decoder = model_facts(folder.path, folder.reference)
+    chosen = choose(recipe, parameters=parameters, context=context, decoder=decoder, processes=_processes())
+    module, name = TASKS[recipe.task]
+    task: TrainingTask = getattr(import_module(module), name)(recipe, folder, chosen)
+    task.read()
+    return task
+
+
+def finetune(recipe: Recipe, *, resume: bool = False, progress: Progress | None = None) -> Finetuned:
+    """Train as the recipe says and publish what comes out, with its measure beside that of the untrained model.
+
+    Args:
+        recipe: See ``load_recipe``.
+        resume: Go on from the last whole checkpoint of an earlier run of the same recipe.
+        progress: Called with ``(step, steps, values)`` at each line of the log.
+
+    Raises:
+        InputError: Data, settings, or an output folder that holds another run.
+        ModelError: A model that cannot be found or trained.
+        TrainingError: The training cannot go on; checkpoints are kept.
+        StorageError: The disk is full; the last good checkpoint is kept.
+    """
+    import torch
+    from transformers import set_seed
+
+    main = int(os.environ.get("RANK", "0")) == 0
+    task = prepare(recipe)
+    run = Path(recipe.output)
+    state = RunState.open(run, recipe, task, resume=resume, main=main)
+    checkpoints = run / "checkpoints"
+    last = last_checkpoint(checkpoints) if resume else None
+    torch.set_num_threads(task.chosen.threads)
+    set_seed(recipe.training.seed)
+    with quiet():
+        task.load()
+    base = state.kept_or("base", lambda: _measured(task, task.splits, base=True)) if recipe.evaluation.base else {}
+    arguments = training_arguments(
+        recipe,
+        task.chosen,
+        checkpoints,
+        steps=count_steps(recipe, len(task.lengths().tokens)),
+        has_dev=bool(task.splits.dev),
+    )
+    best = Best(run / "best", greater=task.chosen.metric != "loss")
+    if last is not None:
+        best.load(int(last.name.removeprefix("checkpoint-")))
+    heard = callbacks(run, main=main, quiet=progress is None and not sys.stderr.isatty(), progress=progress)
+    with quiet():
+        trainer = _trainer(task, arguments, heard, best)
+    started = time.monotonic()
+    try:
+        result = trainer.train(resume_from_checkpoint=str(last) if last else None)
+    except OSError as error:
+        raise disk_error(error, checkpoints) from error
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        step = (
+            "Lower training.micro_batch_size or data.max_tokens, or set training.gradient_checkpointing; then --resume."
+        )
+        raise TrainingError("out of memory", next_step=step) from error
+    seconds = state.add_seconds(time.monotonic() - started)
+    if any(getattr(callback, "interrupted", False) for callback in heard):
+        return Finetuned(run, None, {}, interrupted=True)
+    best.restore(task.model)
+    tuned = _measured(task, task.splits, base=False)
+    if not main:
+        return Finetuned(run, None, {})
+    trained = _training(task, trainer, result, seconds, best)
+    metrics = {**compared(base, tuned, task.splits), "training": trained, "chosen": task.chosen.as_dict()}
+    draw_curves(run / "log.csv", run / "curves.png", task.chosen.metric)
+    folder = publish(task, run, metrics)
+    shutil.rmtree(run / "best", ignore_errors=True)
+    return Finetuned(run, folder, metrics)
+
+
+def _trainer(task: TrainingTask, arguments: dict[str, Any], heard: list[Any], best: Best) -> Any:
+    from transformers import PrinterCallback, ProgressCallback
+
+    recipe, chosen = task.recipe, task.chosen
+    trainer = task.trainer(arguments, heard)
+    for other in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(other)
+    for parameter in trainer.model.parameters():
+        # trl holds the adapters of quantised models in bfloat16, which small updates do not move
+        if parameter.requires_grad and chosen.precision in ("int8", "nf4"):
+            parameter.data = parameter.data.float()
+    looked_at = task.splits.dev[: recipe.evaluation.limit]
+    measured = chosen.metric != "loss" and bool(looked_at)
+    trainer.watch(
+        measure=(lambda: task.measure(looked_at).means()) if measured else None,
+        metric=chosen.metric,
+        best=best,
+        patience=recipe.evaluation.patience if recipe.evaluation.every != "end" else None,
+        lengths=task.lengths().tokens,
+        grouped=recipe.training.group_by_length,
+    )
+    return trainer
+
+
+def _measured(task: TrainingTask, splits: Splits, *, base: bool) -> dict[str, Measured]:
+    """The model on dev and test examples; ``dev`` first, since a threshold is chosen there."""
+    found = {}
+    for name, examples in (("dev", splits.dev), ("test", splits.test)):
+        if examples:
+            found[name] = task.measure(examples, base=base)
+    gc.collect()
+    return found
+
+
+def _training(task: TrainingTask, trainer: Any, result: Any, seconds: float, best: Best) -> dict[str, Any]:
+    from llmrec.train.loading import count_trained
+
+    trained, total = count_trained(task.model)
+    lengths = task.lengths()
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    epochs = float(trainer.state.epoch or 0)
+    return {
+        "examples": len(lengths.tokens),
+        "cut": lengths.cut,
+        "dropped": lengths.dropped,
+        "steps": int(trainer.state.global_step),
+        "epochs": round(epochs, 3),
+        "best_step": best.best[0] if best.best else None,
+        "evaluations": best.values,
+        "first_loss": losses[0] if losses else None,
+        "last_loss": losses[-1] if losses else None,
+        "seconds": round(seconds, 1),
+        "tokens_per_second": round(sum(lengths.tokens) * epochs / max(seconds, 1e-9), 1),
+        "trained_weights": trained,
+        "all_weights": total,
+    }
+
+
+def _processes() -> int:
+    return max(1, int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON, whole or not at all."""
+    with atomic_file(path, mode="w") as file:
+        json.dump(value, file, ensure_ascii=False, indent=1)
+        file.write("\n")
+
+
+def settled(recipe: Recipe) -> Chosen:
+    """What ``auto`` means for a recipe on this machine."""
+    return prepare(recipe).chosen
