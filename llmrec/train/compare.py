@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from llmrec.evaluate.intervals import bootstrap_means, paired_test
+from llmrec.evaluate.detection import DECISION_NAMES, SCORE_NAMES, decision_statistic, score_statistic
+from llmrec.evaluate.intervals import bootstrap, bootstrap_means, paired_test
 from llmrec.train.task import Measured, Splits
 
 
@@ -32,11 +33,36 @@ def _split(base: Measured | None, tuned: Measured, n: int) -> dict[str, Any]:
                 "difference": _estimate(difference.tolist()),
                 "p_value": paired_test(difference),
             }
-    for metric, value in tuned.whole.items():
-        found[metric] = {"tuned": {"value": value}}
-        if base is not None and metric in base.whole:
-            found[metric]["base"] = {"value": base.whole[metric]}
+    if tuned.scores:
+        found |= _pairs(base, tuned)
     return found
+
+
+def _pairs(base: Measured | None, tuned: Measured) -> dict[str, Any]:
+    """Scored pairs: percentile intervals over pairs, those of the difference from the same resamples of both."""
+    runs = [tuned] if base is None else [tuned, base]
+    truth = np.array(tuned.labels, dtype=bool)
+    names = (*DECISION_NAMES, *SCORE_NAMES)
+    statistics = []
+    for run in runs:
+        scores = np.array(run.scores)
+        statistics += [decision_statistic(truth, scores >= run.threshold), score_statistic(truth, scores)]
+
+    def all_of_them(weights: Any) -> Any:
+        values = np.concatenate([statistic(weights) for statistic in statistics], axis=1)
+        if base is None:
+            return values
+        return np.concatenate([values, values[:, : len(names)] - values[:, len(names) :]], axis=1)
+
+    parts = ("tuned",) if base is None else ("tuned", "base", "difference")
+    keys = [f"{part} {name}" for part in parts for name in names]
+    estimates = bootstrap(all_of_them, len(truth), keys)
+    return {
+        name: {
+            part: msgspec.to_builtins(estimates[f"{part} {name}"]) for part in parts if f"{part} {name}" in estimates
+        }
+        for name in names
+    }
 
 
 def _estimate(values: Sequence[float]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ logger = logging.getLogger(__name__)
 TASKS = {
     "summarize": ("llmrec.train.summarize", "SummarizeTask"),
     "embed": ("llmrec.train.embed", "EmbedTask"),
-    "rerank": ("llmrec.train.rerank", "RerankTask"),
+    "rerank": ("llmrec.train.rerank", "rerank_task"),
     "prefer": ("llmrec.train.prefer", "PreferTask"),
 }
 Progress = Callable[[int, int, dict[str, Any]], None]

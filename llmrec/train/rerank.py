@@ -1,0 +1,233 @@
+"""``task: rerank``: a cross-encoder that tells whether two offers are one product, saved as sentence-transformers' own.
+
+What it reads is ``llmrec.prompting.pair_texts``: both texts, and the words in which they agree and differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmrec.errors import InputError
+from llmrec.evaluate.detection import best_threshold
+from llmrec.models import ModelFolder
+from llmrec.prompting.pairs import VERSION, pair_texts
+from llmrec.recipes import Recipe
+from llmrec.train.chosen import Chosen
+from llmrec.train.files import hold_out
+from llmrec.train.loading import load_for_training
+from llmrec.train.methods import peft_config
+from llmrec.train.pair_files import LabelledPair, read_labelled_pairs
+from llmrec.train.pair_measure import measured_pairs
+from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
+
+logger = logging.getLogger(__name__)
+
+#: Highest weight of matching pairs that ``auto`` gives.
+MOST_WEIGHT = 5.0
+#: What the saved folder says of itself beside sentence-transformers' files.
+SETTINGS = "llmrec_pairs.json"
+
+
+def rerank_task(recipe: Recipe, model: ModelFolder, chosen: Chosen) -> TrainingTask:
+    """The task that the recipe's ``rerank.kind`` names."""
+    if recipe.rerank.kind == "yes-no":
+        from llmrec.train.yes_no import YesNoTask
+
+        return YesNoTask(recipe, model, chosen)
+    return CrossEncoderTask(recipe, model, chosen)
+
+
+def read_pair_splits(recipe: Recipe) -> Splits:
+    """Training, dev and test pairs of a recipe.
+
+    A pair that is trained on and measured is told: offers may come back in other pairs, as they do in the usual sets.
+
+    Raises:
+        InputError: No pairs, or pairs of one kind alone.
+    """
+    data = recipe.data
+    train = [pair for name in data.train for pair in read_labelled_pairs(name)][: data.limit]
+    dev = read_labelled_pairs(data.dev) if data.dev else []
+    if not data.dev and data.dev_share:
+        train, dev = hold_out(train, data.dev_share, lambda pair: repr(pair.left), seed=recipe.training.seed)
+    test = read_labelled_pairs(data.test) if data.test else []
+    known = {_key(pair) for pair in train}
+    for name, pairs in (("train", train), ("dev", dev), ("test", test)):
+        if (pairs or name == "train") and len({pair.label for pair in pairs}) < 2:
+            step = "Give pairs that match and pairs that do not."
+            raise InputError(f"data.{name}: {len(pairs)} pairs, of one label alone", next_step=step)
+        shared = sum(_key(pair) in known for pair in pairs) if name != "train" else 0
+        if shared:
+            logger.warning("data.%s: %d of its %d pairs are also in data.train", name, shared, len(pairs))
+    return Splits(train, dev, test)
+
+
+class CrossEncoderTask(TrainingTask):
+    """Learns a score for each pair by binary cross-entropy; measured by F1 at the threshold that is best on dev."""
+
+    kind = "reranker"
+
+    def read(self) -> Splits:
+        self.splits = read_pair_splits(self.recipe)
+        return self.splits
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.folder.path, local_files_only=True)
+
+    @cached_property
+    def rows(self) -> list[dict[str, Any]]:
+        """The training pairs as token ids, with their labels; a swapped pair stands beside its original."""
+        pairs: Sequence[LabelledPair] = self.splits.train
+        rows = self._encode(pairs)
+        if self.recipe.rerank.swap:
+            rows += self._encode([pair._replace(left=pair.right, right=pair.left) for pair in pairs])
+        return rows
+
+    def _encode(self, pairs: Sequence[LabelledPair]) -> list[dict[str, Any]]:
+        if not pairs:
+            return []
+        texts = [pair_texts(pair.left, pair.right, hints=self.recipe.rerank.hints) for pair in pairs]
+        encoded = self.tokenizer(
+            [text.left for text in texts],
+            [text.right for text in texts],
+            truncation="longest_first",
+            max_length=self.chosen.max_tokens,
+        )
+        return [
+            {**{key: encoded[key][i] for key in encoded}, "labels": float(pair.label)} for i, pair in enumerate(pairs)
+        ]
+
+    def lengths(self) -> Lengths:
+        tokens = [len(row["input_ids"]) for row in self.rows]
+        cut = sum(length >= self.chosen.max_tokens for length in tokens)
+        return Lengths(tokens, tokens, cut)
+
+    def shown(self, count: int) -> list[str]:
+        rows = self.rows[:count]
+        return [f"{self.tokenizer.decode(row['input_ids'])} ⟦{row['labels']:.0f}⟧" for row in rows]
+
+    def load(self) -> Any:
+        from peft import get_peft_model
+
+        full = self.recipe.method.name == "full"
+        model = load_for_training(self.folder.path, self.folder.reference, self.chosen, full=full, head="pair")
+        config = peft_config(self.recipe, model, "SEQ_CLS")
+        self.model = model if config is None else get_peft_model(model, config)
+        return self.model
+
+    def trainer(self, arguments: dict[str, Any], callbacks: list[Any]) -> Any:
+        from torch.nn.functional import binary_cross_entropy_with_logits
+        from transformers import Trainer as Base
+        from transformers import TrainingArguments
+
+        from llmrec.train.steps import StepsMixin
+
+        drop, pad = self.recipe.rerank.drop_tokens, self._pad
+        weight = self._positive_weight()
+        keep = sorted(self.tokenizer.all_special_ids)
+
+        class Trainer(StepsMixin, Base):  # type: ignore[misc]
+            """transformers', with our batches and checks."""
+
+            def compute_loss(self, model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+                import torch
+
+                if drop and model.training:
+                    # as Ditto's token deletion: no single word may decide
+                    ids = inputs["input_ids"]
+                    special = torch.isin(ids, torch.tensor(keep, device=ids.device))
+                    dropped = (torch.rand(ids.shape, device=ids.device) < drop) & ~special
+                    inputs["attention_mask"] = inputs["attention_mask"].masked_fill(dropped, 0)
+                return super().compute_loss(model, inputs, *args, **kwargs)
+
+        def loss(outputs: Any, labels: Any, num_items_in_batch: Any = None) -> Any:
+            weights = 1 + (weight - 1) * labels
+            total = binary_cross_entropy_with_logits(outputs.logits[:, 0].float(), labels, weights, reduction="sum")
+            return total / (len(labels) if num_items_in_batch is None else num_items_in_batch)
+
+        return Trainer(
+            model=self.model,
+            args=TrainingArguments(**arguments, label_names=["labels"]),
+            train_dataset=self.rows,
+            eval_dataset=self._encode(self.splits.dev[: self.recipe.evaluation.limit]) or None,
+            data_collator=pad,
+            compute_loss_func=loss,
+            processing_class=self.tokenizer,
+            callbacks=callbacks,
+        )
+
+    def measure(self, examples: Sequence[LabelledPair], *, base: bool = False) -> Measured:
+        scores = self.scores(examples, base=base)
+        labels = [pair.label for pair in examples]
+        if examples is not self.splits.test:
+            self._threshold = best_threshold(np.array(labels), np.array(scores))
+        return measured_pairs(scores, labels, self._threshold)
+
+    def scores(self, pairs: Sequence[LabelledPair], *, base: bool = False) -> list[float]:
+        """The probability that each pair matches, by the present model, in input order."""
+        import torch
+
+        from llmrec.llm.hardware import torch_threads
+
+        if base and hasattr(self.model, "disable_adapter"):
+            # its head is new in either: the untrained model has no opinion, and its scores are noise
+            with self.model.disable_adapter():
+                return self.scores(pairs)
+        rows = self._encode(pairs)
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
+        found = np.zeros(len(rows))
+        training = self.model.training
+        self.model.eval()
+        with torch_threads(self.chosen.threads), torch.inference_mode():
+            for start in range(0, len(order), 64):
+                some = order[start : start + 64]
+                batch = {k: v.to(self.chosen.device) for k, v in self._pad([rows[i] for i in some]).items()}
+                batch.pop("labels")
+                found[some] = torch.sigmoid(self.model(**batch).logits[:, 0].float()).cpu().numpy()
+        self.model.train(training)
+        return found.tolist()
+
+    def save(self, folder: Path) -> None:
+        from sentence_transformers import CrossEncoder
+
+        model = self.model.merge_and_unload(safe_merge=True) if hasattr(self.model, "merge_and_unload") else self.model
+        model.config.id2label = {0: "match"}
+        scratch = folder / "scratch"
+        model.save_pretrained(scratch)
+        self.tokenizer.save_pretrained(scratch)
+        CrossEncoder(str(scratch), device="cpu", local_files_only=True, max_length=self.chosen.max_tokens).save(
+            str(folder)
+        )
+        for path in sorted(scratch.iterdir()):
+            path.unlink()
+        scratch.rmdir()
+        settings = {"version": VERSION, "hints": self.recipe.rerank.hints, "threshold": self._threshold}
+        (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
+
+    _threshold = 0.5
+
+    def _pad(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return dict(self.tokenizer.pad(list(rows), return_tensors="pt"))
+
+    def _positive_weight(self) -> float:
+        weight = self.recipe.rerank.positive_weight
+        if weight != "auto":
+            return float(weight)
+        positives = sum(pair.label for pair in self.splits.train)
+        return min(MOST_WEIGHT, max(1.0, (len(self.splits.train) - positives) / positives))
+
+
+def _key(pair: LabelledPair) -> str:
+    return hashlib.sha256(f"{pair.left!r}\0{pair.right!r}".encode()).hexdigest()
