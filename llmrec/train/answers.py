@@ -9,6 +9,7 @@ One row a line, in any of these forms (``id`` and ``group`` are optional; a grou
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,31 +48,42 @@ def read_answers(name: str, prompt: str | None) -> list[Answer]:
     Raises:
         InputError: Names the file, the line and the fault.
     """
+    return [example for _, example in read_rows(name, prompt)]
+
+
+def read_rows(name: str, prompt: str | None, *, answer: str | None = None) -> Iterator[tuple[int, Answer]]:
+    """Yield line and example, as ``read_answers``.
+
+    Args:
+        answer: Key of the answer, in every form of row (``chosen``, ``rejected``).
+    """
     path = sample_path(name)
     loaded: Prompt | None = None
-    found = []
     for line, row in rows(path, name):
         try:
             if "product" in row:
                 loaded = loaded or load_prompt(prompt or PROMPT)
-                found.append(_product(row, loaded))
+                example = _product(row, loaded, answer or "summary")
+            elif "messages" in row and answer is None:
+                example = _chat(row, f"line {line}")
             elif "messages" in row:
-                found.append(_chat(row, f"line {line}"))
-            elif "prompt" in row and "completion" in row:
-                found.append(_completion(row, f"line {line}"))
+                messages = msgspec.convert(row["messages"], tuple[Message, ...])
+                example = _answer(row, messages, row[str(answer)], f"line {line}")
+            elif "prompt" in row:
+                example = _completion(row, f"line {line}", answer or "completion")
             else:
-                raise ValueError(
-                    f"has neither product, messages nor prompt among {', '.join(sorted(row)) or 'no keys'}"
-                )
+                keys = ", ".join(sorted(row)) or "no keys"
+                raise ValueError(f"has neither product, messages nor prompt among {keys}")
         except (msgspec.ValidationError, ValueError, TypeError, KeyError) as error:
             reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise InputError(f"{name}, line {line}: {reason}", next_step=_STEP) from error
-    return found
+            step = _STEP if answer is None else f"Give {answer} in every row (docs/finetune.md)."
+            raise InputError(f"{name}, line {line}: {reason}", next_step=step) from error
+        yield line, example
 
 
-def _product(row: dict[str, Any], prompt: Prompt) -> Answer:
+def _product(row: dict[str, Any], prompt: Prompt, key: str) -> Answer:
     product = msgspec.convert(row["product"], Product)
-    given = row["summary"]
+    given = row[key]
     if isinstance(given, str):
         given = {"headline": "", "summary": given}
     summary = msgspec.convert({"product_id": product.id, **given}, ProductSummary)
@@ -91,15 +103,15 @@ def _chat(row: dict[str, Any], fallback: str) -> Answer:
     return _answer(row, messages[:-1], messages[-1].content, fallback)
 
 
-def _completion(row: dict[str, Any], fallback: str) -> Answer:
-    prompt, completion = row["prompt"], row["completion"]
+def _completion(row: dict[str, Any], fallback: str, key: str) -> Answer:
+    prompt, completion = row["prompt"], row[key]
     if not isinstance(prompt, str) or not isinstance(completion, str):
-        raise TypeError("prompt and completion are texts")
+        raise TypeError(f"prompt and {key} are texts")
     return _answer(row, (Message("user", prompt),), completion, fallback)
 
 
 def _answer(row: dict[str, Any], conversation: Conversation, answer: str, fallback: str) -> Answer:
-    if not answer.strip():
+    if not isinstance(answer, str) or not answer.strip():
         raise ValueError("the answer is empty")
     references = row.get("references") or [answer]
     if not isinstance(references, list) or not all(isinstance(item, str) for item in references):
