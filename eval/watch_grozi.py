@@ -91,7 +91,10 @@ class Plain:
 
     def rank(self, frames: list[Image.Image]) -> dict[str, float]:
         """Products by likeness to all that is read, those with none left out."""
-        words = " ".join(reading.text for frame in frames for reading in self.reader.read(frame))
+        return self.rank_words(" ".join(reading.text for frame in frames for reading in self.reader.read(frame)))
+
+    def rank_words(self, words: str) -> dict[str, float]:
+        """The same for words that are read already."""
         asked = self._vector(_trigrams(words))
         scores = [sum(weight * name.get(gram, 0.0) for gram, weight in asked.items()) for name in self._names]
         return {id: score for id, score in zip(self._ids, scores, strict=True) if score > 0}

@@ -20,7 +20,7 @@ WEIGHTS: Mapping[str, float] = {
     # what was read on screen, by pieces of words: beside other sources (.5 cost a clip of 18), and alone (on rendered
     # titles, ``eval/print_study.py``: flat from 2 to 8)
     "print": 0.25,
-    "label": 4.0,
+    "label": 2.0,
     "speech": 0.5,
     "caption": 0.3,
     "chat": 0.1,
