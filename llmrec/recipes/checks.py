@@ -15,7 +15,7 @@ OWNERS = {
     "init": LOW_RANK,
     "targets": (*LOW_RANK, "ia3"),
     "tokens": VIRTUAL_TOKENS,
-    "text": ("prompt",),
+    "text": ("prompt", "prefix"),
     "hidden": ("p-tuning", "prefix"),
 }
 METRICS = {
@@ -49,6 +49,10 @@ def cross_faults(recipe: Recipe) -> Iterator[Fault]:
         yield ("precision",), f"{recipe.precision} weights are frozen: train them with an adapter, or full in bf16"
     if recipe.method.init in ("pissa", "olora") and recipe.precision in ("int8", "nf4"):
         yield ("method", "init"), f"{recipe.method.init} needs the weights that {recipe.precision} has rounded away"
+    if recipe.data.qrels and task != "embed":
+        yield ("data", "qrels"), f"means nothing for the task {task}"
+    elif recipe.data.qrels and not recipe.data.products:
+        yield ("data", "qrels"), "names products: give their catalog as data.products"
     if task == "embed" and recipe.embed.mine_from > recipe.embed.mine_to:
         yield ("embed", "mine_to"), f"{recipe.embed.mine_to} is below mine_from ({recipe.embed.mine_from})"
     if recipe.training.packing and task != "summarize":

@@ -59,7 +59,7 @@ class Method(Section):
     init: Literal["default", "pissa", "olora", "orthogonal"] | None = None
     #: Virtual tokens (prompt, p-tuning, prefix).
     tokens: Positive | None = None
-    #: Words that the virtual tokens of ``prompt`` start from.
+    #: Words that the virtual tokens start from (prompt, prefix).
     text: str | None = None
     #: Width of the network that makes the virtual tokens (p-tuning, prefix).
     hidden: Positive | None = None
@@ -77,6 +77,8 @@ class Data(Section):
     test: str | None = None
     #: Catalog that ids in the examples refer to, and that retrieval is measured on.
     products: str | None = None
+    #: Which products are right for which content; the files of examples then hold contents (embed).
+    qrels: str | None = None
     #: Prompt that products and contents are put into (summarize, prefer, rerank by yes or no).
     prompt: str | None = None
     #: Most tokens of an example.

@@ -1,0 +1,244 @@
+"""Every method in every precision: does it load, train, save, and come back? And how well does each learn?
+
+    python eval/finetune_grid.py works               # all cells, a few steps each (about 40 CPU minutes)
+    python eval/finetune_grid.py quality             # every method on the same budget, tested on held-out brands
+    python eval/finetune_grid.py works --methods lora prefix --precisions fp32 nf4
+
+The task is Amazon Scientific: the title of a product from its description, split by brand. ``quality`` gives ROUGE-L on
+test products, the untrained model beside it, and each method's share of LoRA's gain. Results go to
+``eval/results/finetune_grid_works.json`` and ``…_quality.json``; a cell that fails names the library and its version.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from machines import machine
+
+from llmrec.recipes.schema import MethodName
+
+RESULTS = Path(__file__).parent / "results"
+MODEL = "starter:smollm2-135m"
+METHODS = get_args(MethodName)
+PRECISIONS = ("fp32", "bf16", "int8", "nf4")
+LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes")
+QUESTION = "Write the title of this product."
+#: Most words of a description, so that the grid is about methods and not about long texts.
+MOST_WORDS = 60
+
+#: Run in a fresh process: the adapter on its base again, its loss on the dev examples and a few words of an answer.
+RELOAD = """
+import json, sys
+import torch
+from peft import PeftModel
+from llmrec.models import resolve
+from llmrec.recipes import load_recipe
+from llmrec.train.loading import load_for_training
+from llmrec.train.run import prepare
+recipe, folder = load_recipe(sys.argv[1]), sys.argv[2]
+task = prepare(recipe)
+full = recipe.method.name == "full"
+base = resolve(folder) if full else task.folder
+model = load_for_training(base.path, base.reference, task.chosen, full=full)
+if not full:
+    model = PeftModel.from_pretrained(model, folder)
+model.eval()
+total = count = 0
+with torch.inference_mode():
+    for example in task.splits.dev:
+        tokens = task.encoder.encode(example.conversation, example.answer, task.chosen.max_tokens)
+        logits = model(input_ids=torch.tensor([tokens.input_ids]), use_cache=False).logits[0, -tokens.trained - 1 : -1]
+        wanted = torch.tensor(tokens.labels[-tokens.trained :])
+        total -= float(torch.log_softmax(logits.float(), -1).gather(1, wanted[:, None]).sum())
+        count += tokens.trained
+    ids = task.encoder.chat.encode(task.splits.dev[0].conversation, 400)[0]
+    mask = torch.ones(1, len(ids), dtype=torch.long)
+    written = model.generate(input_ids=torch.tensor([ids]), attention_mask=mask, max_new_tokens=8, do_sample=False)
+print(json.dumps({"loss": total / count, "text": task.tokenizer.decode(written[0][-8:])}))
+"""
+
+
+def examples(data: Path) -> list[dict[str, Any]]:
+    """Description to title, products whose description is short; the group is the brand."""
+    items = json.loads((data / "amazon_scientific_sid" / "Scientific.item.json").read_text(encoding="utf-8"))
+    rows = []
+    for key, item in sorted(items.items(), key=lambda pair: int(pair[0])):
+        words, title = item["description"].split(), " ".join(item["title"].split())
+        if 12 <= len(words) <= MOST_WORDS and title and item["brand"]:
+            prompt = f"<data>\n{' '.join(words)}\n</data>\n{QUESTION}"
+            rows.append({"id": key, "group": item["brand"].casefold(), "prompt": prompt, "completion": title})
+    return rows
+
+
+def split(rows: list[dict[str, Any]], sizes: dict[str, int], seed: int, folder: Path) -> dict[str, str]:
+    """Write a file for each part; no brand is in two of them."""
+    groups = sorted({row["group"] for row in rows})
+    order = [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
+    by_group: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        by_group.setdefault(row["group"], []).append(row)
+    paths, stream = {}, iter(order)
+    for name, size in sizes.items():
+        part: list[dict[str, Any]] = []
+        while len(part) < size:
+            # a brand with hundreds of products would be the whole part
+            part += by_group[next(stream)][:6]
+        paths[name] = str(folder / f"{name}.jsonl")
+        Path(paths[name]).write_text("".join(json.dumps(row) + "\n" for row in part[:size]), encoding="utf-8")
+    return paths
+
+
+def recipe_text(paths: dict[str, str], method: str, precision: str, seed: int, epochs: float, output: Path) -> str:
+    """One cell's recipe: only method and precision differ, all else is the default of each."""
+    recipe = {
+        "task": "summarize",
+        "about": f"{method} in {precision}",
+        "model": MODEL,
+        "precision": precision,
+        "method": {"name": method, **({"text": QUESTION} if method == "prompt" else {})},
+        "data": {"train": paths["train"], "dev": paths["dev"], **({"test": paths["test"]} if "test" in paths else {})},
+        "training": {"epochs": epochs, "batch_size": 8, "seed": seed, "log_every": 1},
+        "evaluation": {"metric": "loss", "patience": None},
+        "output": str(output),
+    }
+    return json.dumps(recipe)  # JSON is YAML
+
+
+def run(arguments: list[str], limit: float) -> tuple[int, str, str]:
+    """A process of its own: exit code, stdout, the end of stderr."""
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=limit, env=os.environ)
+    except subprocess.TimeoutExpired:
+        return 124, "", f"longer than {limit:.0f} s"
+    return done.returncode, done.stdout, done.stderr
+
+
+def cell(paths: dict[str, str], method: str, precision: str, seed: int, epochs: float, limit: float) -> dict[str, Any]:
+    """Train one cell and load it again in a fresh process."""
+    row: dict[str, Any] = {"method": method, "precision": precision, "seed": seed}
+    with tempfile.TemporaryDirectory() as scratch:
+        recipe, output = Path(scratch, "recipe.yaml"), Path(scratch, "run")
+        recipe.write_text(recipe_text(paths, method, precision, seed, epochs, output), encoding="utf-8")
+        started = time.monotonic()
+        code, out, err = run([sys.executable, "-m", "llmrec", "finetune", str(recipe), "--json"], limit)
+        row["seconds"] = round(time.monotonic() - started, 1)
+        if code:
+            return row | {"ok": False, "stage": "train", "error": _reason(err)}
+        result = json.loads(out)
+        trained = result["metrics"]["training"]
+        folder = Path(result["folder"])
+        row |= {
+            "trained_weights": trained["trained_weights"],
+            "bytes": sum(path.stat().st_size for path in folder.glob("*.safetensors")),
+            "first_loss": trained["first_loss"],
+            "last_loss": trained["last_loss"],
+            "dev_loss": trained["evaluations"][-1][1],
+            "tokens_per_second": trained["tokens_per_second"],
+            "metrics": {k: v for k, v in result["metrics"].items() if k in ("dev", "test")},
+        }
+        best = min(value for _, value in trained["evaluations"])
+        code, out, err = run([sys.executable, "-c", RELOAD, str(recipe), str(folder)], limit)
+        if code:
+            return row | {"ok": False, "stage": "reload", "error": _reason(err)}
+        again = json.loads(out.strip().splitlines()[-1])
+        # rounding of the precision, and a mean over batches beside a mean over tokens
+        same = abs(again["loss"] - best) <= 0.05 * max(1.0, best)
+        return row | {
+            "ok": same,
+            "stage": "done" if same else "reload",
+            "reloaded_loss": again["loss"],
+            "wrote": again["text"],
+        }
+
+
+def _reason(err: str) -> str:
+    lines = [line for line in err.strip().splitlines() if line.strip() and "Warning" not in line]
+    named = [line for line in lines if line.startswith("error:")]
+    return (named or lines or ["no message"])[-1][:300]
+
+
+def works(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for method in args.methods:
+        for precision in args.precisions:
+            if method == "full" and precision in ("int8", "nf4"):
+                continue
+            row = cell(paths, method, precision, args.seed, 1, args.limit)
+            told = (
+                f"loss {row['first_loss']:.2f} -> {row['dev_loss']:.2f}" if "dev_loss" in row else row.get("error", "")
+            )
+            print(
+                f"{method:9} {precision:5} {'ok' if row['ok'] else 'FAILED at ' + row['stage']:16} {told}", flush=True
+            )
+            yield row
+
+
+def quality(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str, Any]]:
+    gains: dict[str, float] = {}
+    for method in sorted(args.methods, key=lambda name: name != "lora"):
+        row = cell(paths, method, args.precisions[0], args.seed, args.epochs, args.limit)
+        if row["ok"]:
+            test = row["metrics"]["test"]["rougeL"]
+            gains[method] = test["difference"]["value"]
+            row["share_of_lora"] = gains[method] / gains["lora"] if gains.get("lora") else None
+            share = f"{row['share_of_lora']:.0%}" if row["share_of_lora"] is not None else "-"
+            base, tuned = (
+                f"{test[k]['value']:.3f} [{test[k]['low']:.3f}, {test[k]['high']:.3f}]" for k in ("base", "tuned")
+            )
+            print(
+                f"{method:9} rougeL {base} -> {tuned}  of LoRA's gain {share}  dev loss {row['dev_loss']:.3f}",
+                flush=True,
+            )
+        else:
+            print(f"{method:9} FAILED at {row['stage']}: {row.get('error')}", flush=True)
+        yield row
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=("works", "quality"))
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
+    parser.add_argument("--precisions", nargs="+", default=None, choices=PRECISIONS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--train", type=int, default=None, help="training examples")
+    parser.add_argument("--limit", type=float, default=3600, help="seconds that a cell may take")
+    parser.add_argument("--out", type=Path)
+    args = parser.parse_args()
+    if "LLMREC_DATA" not in os.environ:
+        sys.exit("set LLMREC_DATA (eval/README.md says where the data come from)")
+    args.precisions = args.precisions or (list(PRECISIONS) if args.part == "works" else ["fp32"])
+    sizes = (
+        {"train": args.train or 24, "dev": 4}
+        if args.part == "works"
+        else {"train": args.train or 160, "dev": 24, "test": 80}
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        rows = examples(Path(os.environ["LLMREC_DATA"]))
+        paths = split(rows, sizes, args.seed, Path(folder))
+        done = list((works if args.part == "works" else quality)(args, paths))
+    result = {
+        "command": " ".join(["python", "eval/finetune_grid.py", *sys.argv[1:]]),
+        "machine": machine(),
+        "versions": {name: version(name) for name in LIBRARIES},
+        "model": MODEL,
+        "sizes": sizes,
+        "rows": done,
+    }
+    target = args.out or RESULTS / f"finetune_grid_{args.part}.json"
+    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"{sum(row['ok'] for row in done)} of {len(done)} cells work; {target}")
+
+
+if __name__ == "__main__":
+    main()
