@@ -72,6 +72,11 @@ def load_encoder(
     )
 
 
+def own_prompts(path: Path) -> dict[str, str]:
+    """What a model's own configuration puts before a query and before a document."""
+    return _Layout(path).prompts()
+
+
 class _Layout:
     """What the files of a model folder say, without loading the weights."""
 

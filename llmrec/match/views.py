@@ -7,19 +7,17 @@ itself and the results are fused, so that a noisy source does not drown a clear 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
+from llmrec.index.texts import content_text, distinct, sure_text
 from llmrec.records import Content, Intent, Query, TextSource, TimedText
 
 #: Words of a window over long timed text. About twenty seconds of speech: long enough to hold a product's name and
 #: what is said of it, short enough that two products shown one after the other fall into different windows.
 WINDOW_WORDS = 60
 
-#: Text read with less confidence is searched by pieces of words only. What is heard is not: doubtful speech was left
-#: out when it was watched, and plain speech often has no more (a synthetic voice .59).
-SURE = 0.6
 #: Confidence of text that comes without one.
 UNTOLD = 0.9
 
@@ -61,15 +59,12 @@ def views_of(content: Content, intents: Sequence[Intent] = ()) -> list[View]:
     """
     tags = " ".join(tag.lstrip("#") for tag in content.hashtags)
     by_source: dict[str, list[str]] = {"title": [content.title, tags], "caption": [content.caption]}
-    sure = [p for p in content.timed_text if p.source != "screen" or p.confidence is None or p.confidence >= SURE]
+    sure = sure_text(content)
     for piece in sure:
         by_source.setdefault(piece.source, []).append(piece.text)
     said = {source: distinct(texts) for source, texts in by_source.items()}
 
-    # what viewers write names other products as readily: it stands for itself, unless there is nothing else
-    timed = (" ".join(said[source]) for source in dict.fromkeys(p.source for p in sure) if source != "chat")
-    whole = distinct([content.title, content.caption, tags, *timed]) or said.get("chat", [])
-    views = [View("whole", Query(text=" \n".join(whole), title=content.title))]
+    views = [View("whole", Query(text=content_text(content), title=content.title))]
     talk = [piece for piece in sure if piece.source != "chat"]
     if content.timed_text:
         views += [View(source, Query(text=" ".join(texts))) for source, texts in sorted(said.items()) if texts]
@@ -118,13 +113,3 @@ def windows(pieces: Sequence[TimedText], size: int = WINDOW_WORDS, long: int = L
             half += 1
         start = max(half, start + 1)
     return found
-
-
-def distinct(texts: Iterable[str]) -> list[str]:
-    """Texts without the empty ones and without repetitions (case and spacing aside), in order."""
-    seen: dict[str, str] = {}
-    for text in texts:
-        key = " ".join(text.casefold().split())
-        if key:
-            seen.setdefault(key, text.strip())
-    return list(seen.values())

@@ -87,7 +87,7 @@ class RunState:
 
 def _files(recipe: Recipe) -> list[str]:
     data = recipe.data
-    return [*data.train, *(name for name in (data.dev, data.test, data.products) if name)]
+    return [*data.train, *(name for name in (data.dev, data.test, data.products, data.qrels) if name)]
 
 
 def _flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -1,0 +1,324 @@
+"""``task: embed``: an encoder, or a language model that is pooled, learns to put queries beside their products.
+
+By sentence-transformers' trainer. Both fields that an index compares are learned: titles with titles, wholes with
+wholes. What is saved is one encoder in that library's layout, adapters merged.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec.embed.loading import own_prompts
+from llmrec.errors import InputError
+from llmrec.evaluate.ranking import per_query
+from llmrec.models import ModelFolder
+from llmrec.recipes import Recipe
+from llmrec.train.chosen import Chosen
+from llmrec.train.contrastive import Truth, contrastive_loss
+from llmrec.train.embed_trainer import embed_trainer
+from llmrec.train.encoders import encode, limited, load_sentence_encoder, merged, note_settings, save_encoder
+from llmrec.train.mining import kept, mine
+from llmrec.train.retrieval_data import Item, RetrievalExample, read_splits
+from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
+
+logger = logging.getLogger(__name__)
+
+METRICS = ("mrr", "ndcg@10", "recall@1", "recall@10")
+#: Products of a ranking that are looked at.
+DEPTH = 1000
+#: Queries that are compared with all products at once.
+CHUNK = 512
+#: Memory for what a training step keeps of its texts, on a processor; on a GPU the share of its memory.
+ROOM, GPU_SHARE = 2 << 30, 0.4
+#: Numbers that a layer keeps of each token for the way back, in units of the hidden size.
+KEPT = 34
+#: Texts that a saved encoder is compared on.
+COMPARED = 64
+
+
+class Row(NamedTuple):
+    """One pair that is trained on: a field of a query with the same field of a product."""
+
+    query: str
+    product: str
+    example: int
+    item: str
+    field: str
+
+
+class EmbedTask(TrainingTask):
+    """Learns by contrast; measured by where the right products stand among all."""
+
+    kind = "encoder"
+
+    def __init__(self, recipe: Recipe, model: ModelFolder, chosen: Chosen) -> None:
+        if recipe.training.micro_batch_size == "auto":
+            # the other examples of a batch are the negatives: it is never cut small, a gradient cache saves the memory
+            share = recipe.training.batch_size // chosen.processes
+            chosen = replace(chosen, micro_batch_size=share, accumulation=1)
+        super().__init__(recipe, model, chosen)
+        self._adapter: Any = None
+        self._own_length = 0
+        self.prompts = own_prompts(model.path)
+
+    def read(self) -> Splits:
+        found, reader = read_splits(self.recipe)
+        self.items: dict[str, Item] = reader.items
+        self.pool = reader.catalog or list(reader.items)
+        self.splits = Splits(found["train"], found["dev"], found["test"])
+        return self.splits
+
+    @cached_property
+    def rows(self) -> list[Row]:
+        """The pairs that are trained on, prompts included."""
+        return self._rows(self.splits.train)
+
+    def _rows(self, examples: Sequence[RetrievalExample]) -> list[Row]:
+        query, document = self.prompts["query"], self.prompts["document"]
+        found = []
+        for number, example in enumerate(examples):
+            for key in example.positives:
+                item = self.items[key]
+                pairs = {"whole": (example.whole, item.whole), "title": (example.title, item.title)}
+                for field, (left, right) in pairs.items():
+                    if field == "whole" or (left, right) != pairs["whole"]:
+                        found.append(Row(query + left, document + right, number, key, field))
+        return found
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer, for counting; the encoder brings its own."""
+        from transformers import AutoTokenizer
+
+        return AutoTokenizer.from_pretrained(self.folder.path, local_files_only=True)
+
+    @cached_property
+    def _tokens(self) -> list[tuple[int, int]]:
+        sides = [[row.query for row in self.rows], [row.product for row in self.rows]]
+        counts = [[len(ids) for ids in self.tokenizer(side, verbose=False)["input_ids"]] for side in sides]
+        return list(zip(*counts, strict=True))
+
+    def lengths(self) -> Lengths:
+        limit = self.chosen.max_tokens
+        cut = sum(max(pair) > limit for pair in self._tokens)
+        if cut and self.recipe.data.too_long == "refuse":
+            step = "Raise data.max_tokens, or set data.too_long to cut."
+            raise InputError(f"data.train: {cut} pairs are longer than {limit} tokens", next_step=step)
+        tokens = [sum(min(count, limit) for count in pair) for pair in self._tokens]
+        return Lengths(tokens, tokens, cut)
+
+    def shown(self, count: int) -> list[str]:
+        return [f"{row.query} ⟦{row.product}⟧" for row in self.rows[:count]]
+
+    def load(self) -> Any:
+        from llmrec.train.summarize import with_adapter
+
+        self.model = self._fresh(self.chosen)
+        self._own_length = self.model.max_seq_length
+        self._truth = self._known()
+        if self.recipe.method.name != "full":
+            for parameter in self.model.parameters():
+                parameter.requires_grad_(False)
+            self._adapter = with_adapter(self.model[0].auto_model, self, "FEATURE_EXTRACTION")
+        return self.model
+
+    def _fresh(self, chosen: Chosen) -> Any:
+        full = self.recipe.method.name == "full"
+        pooling = self.recipe.embed.pooling
+        return load_sentence_encoder(self.folder.path, self.folder.reference, chosen, full=full, pooling=pooling)
+
+    def trainer(self, arguments: dict[str, Any], callbacks: list[Any]) -> Any:
+        embed = self.recipe.embed
+        over = [d for d in embed.matryoshka if d > self.model.get_embedding_dimension()]
+        if over:
+            step = f"The vectors of {self.folder.reference} have {self.model.get_embedding_dimension()} numbers."
+            raise InputError(f"embed.matryoshka: {over[0]} is too long", next_step=step)
+        self.model.max_seq_length = self.chosen.max_tokens
+        loss = contrastive_loss(
+            self.model,
+            self._truth,
+            temperature=embed.temperature,
+            symmetric=embed.symmetric,
+            chunk=self._chunk(),
+            dims=embed.matryoshka,
+        )
+        train = [
+            {"query": row.query, "positive": row.product, **self._negative_texts(row, number), "label": number}
+            for number, row in enumerate(self.rows)
+        ]
+        start = len(self.rows)
+        dev = [
+            {"query": row.query, "positive": row.product, "label": start + n} for n, row in enumerate(self._dev_rows)
+        ]
+        return embed_trainer(
+            self.model,
+            arguments,
+            loss,
+            (train, dev),
+            lengths=self.lengths().tokens,
+            products=[self.items[row.item].group for row in self.rows],
+            grouped=self.recipe.training.group_by_length,
+            callbacks=callbacks,
+        )
+
+    def _negative_texts(self, row: Row, number: int) -> dict[str, str]:
+        keys = [self._keys[i] for i in self._truth.negatives[number]]
+        texts = [getattr(self.items[key], row.field) for key in keys]
+        return {f"negative_{k}": self.prompts["document"] + text for k, text in enumerate(texts)}
+
+    @cached_property
+    def _dev_rows(self) -> list[Row]:
+        return [row for row in self._rows(self.splits.dev[: self.recipe.evaluation.limit]) if row.field == "whole"]
+
+    def _chunk(self) -> int | None:
+        """Texts that go through the model at once; None when the whole batch fits."""
+        import torch
+
+        if self.recipe.embed.chunk is not None:
+            return self.recipe.embed.chunk if self.recipe.embed.chunk < self.chosen.micro_batch_size else None
+        config = self.model[0].auto_model.config.get_text_config()
+        size = 4 if self.chosen.precision == "fp32" else 2
+        each = config.num_hidden_layers * config.hidden_size * KEPT * size
+        if self.recipe.training.gradient_checkpointing:
+            each = max(each // config.num_hidden_layers, config.num_hidden_layers * config.hidden_size * size)
+        room = ROOM
+        if self.chosen.device.startswith("cuda"):
+            room = int(GPU_SHARE * torch.cuda.get_device_properties(self.chosen.device).total_memory)
+        longest = min(self.chosen.max_tokens, max(max(pair) for pair in self._tokens))
+        texts = max(1, room // (each * longest))
+        columns = 2 + self._truth.negatives.shape[1]
+        return None if columns * self.chosen.micro_batch_size <= texts else min(texts, self.chosen.micro_batch_size)
+
+    def _known(self) -> Truth:
+        """What is known to match, and the hard negatives: by the untrained model, before an adapter is put on it."""
+        embed, train = self.recipe.embed, self.splits.train
+        used = [*self.pool, *(key for e in (*train, *self.splits.dev) for key in (*e.grades, *e.negatives))]
+        self._keys = list(dict.fromkeys(used))
+        number = {key: i for i, key in enumerate(self._keys)}
+        groups = {name: i for i, name in enumerate(dict.fromkeys(item.group for item in self.items.values()))}
+        group = np.array([groups[self.items[key].group] for key in self._keys])
+        every = [*train, *self.splits.dev]
+        known = [sorted({groups[self.items[key].group] for key in e.grades}) for e in every]
+        vectors = None
+        if embed.hard_negatives or (embed.mask_false_negatives and embed.mask_above < 1):
+            with limited(self.model, self.chosen.max_tokens):
+                vectors = encode(self.model, [self.prompts["document"] + self.items[k].whole for k in self._keys])
+        mined = self._mined(vectors, number, group, known) if embed.hard_negatives and vectors is not None else None
+        width = embed.hard_negatives or max((len(e.negatives) for e in train), default=0)
+        rows = [*self.rows, *(row._replace(example=row.example + len(train)) for row in self._dev_rows)]
+        negatives = np.empty((len(rows), width), dtype=np.int64)
+        for place, row in enumerate(rows):
+            own = number[row.item]
+            given = [number[key] for key in every[row.example].negatives]
+            more = mined[row.example] if mined is not None and row.example < len(train) else []
+            # the right product in the place of one that is missing: it is masked
+            negatives[place] = [*given, *more, *[own] * width][:width]
+        return Truth(
+            item=np.array([number[row.item] for row in rows]),
+            negatives=negatives,
+            known=[known[row.example] for row in rows],
+            group=group,
+            vectors=vectors if embed.mask_false_negatives and embed.mask_above < 1 else None,
+            above=embed.mask_above,
+            masked=embed.mask_false_negatives,
+        )
+
+    def _mined(
+        self,
+        vectors: NDArray[np.float32],
+        number: dict[str, int],
+        group: NDArray[np.int64],
+        known: Sequence[Sequence[int]],
+    ) -> list[list[int]]:
+        embed, train = self.recipe.embed, self.splits.train
+        pool = {number[key] for key in self.pool} if self.recipe.data.products else None
+        own = pool or {number[key] for e in train for key in (*e.grades, *e.negatives)}
+        outside = np.array([i not in own for i in range(len(self._keys))])
+
+        def barred(place: int) -> NDArray[np.bool_]:
+            found = outside | np.isin(group, known[place])
+            if embed.mask_false_negatives:
+                for key in train[place].positives:
+                    found = found | (vectors @ vectors[number[key]] >= embed.mask_above)
+            return found
+
+        def work() -> list[list[int]]:
+            with limited(self.model, self.chosen.max_tokens):
+                asked = encode(self.model, [self.prompts["query"] + e.whole for e in train])
+            window = {"first": embed.mine_from, "last": embed.mine_to, "seed": self.recipe.training.seed}
+            return mine(asked, vectors, barred, count=embed.hard_negatives, **window)
+
+        items = [self.items[key] for key in self._keys]
+        settings = [embed.hard_negatives, embed.mine_from, embed.mine_to, embed.mask_false_negatives, embed.mask_above]
+        identity = [self.folder.digest, items, [e[:5] for e in train], self.chosen.as_dict(), settings, embed.pooling]
+        return kept(Path(self.recipe.output) / "mined.json", identity, work)
+
+    def measure(self, examples: Sequence[RetrievalExample], *, base: bool = False) -> Measured:
+        pool = self.pool
+        missing = {key for e in examples for key in e.grades} - set(pool)
+        keys = [*pool, *sorted(missing)]
+        document, query = self.prompts["document"], self.prompts["query"]
+        titles = [document + self.items[key].title for key in keys]
+        wholes = [document + self.items[key].whole for key in keys]
+        asked = [[query + e.title for e in examples], [query + e.whole for e in examples]]
+        texts = list(dict.fromkeys([*titles, *wholes, *asked[0], *asked[1]]))
+        place = {text: i for i, text in enumerate(texts)}
+        without = self._adapter.disable_adapter() if base and self._adapter is not None else nullcontext()
+        with without, limited(self.model, self._own_length):
+            vectors = encode(self.model, texts)
+        fields = [
+            (vectors[[place[t] for t in left]], vectors[[place[t] for t in right]])
+            for left, right in ((asked[0], titles), (asked[1], wholes))
+        ]
+        values = _ranks(fields, keys, examples)
+        for dims in self.recipe.embed.matryoshka:
+            if dims < vectors.shape[1]:
+                cut = [(_unit(left[:, :dims]), _unit(right[:, :dims])) for left, right in fields]
+                values |= {f"{name} ({dims} numbers)": v for name, v in _ranks(cut, keys, examples).items()}
+        return Measured(values=values)
+
+    def save(self, folder: Path) -> None:
+        texts = list(dict.fromkeys(text for row in self.rows for text in (row.query, row.product)))[:COMPARED]
+        self.model.max_seq_length = self._own_length
+        before = encode(self.model, texts)
+        precision = replace(self.chosen, precision="bf16")
+        model = merged(self.model, self._adapter, lambda: self._fresh(precision))
+        model.max_seq_length = self._own_length
+        lowest = save_encoder(model, folder, before, texts, self.chosen.precision)
+        embed = self.recipe.embed
+        note_settings(folder, matryoshka=list(embed.matryoshka), temperature=embed.temperature, saved_cosine=lowest)
+
+
+def _ranks(
+    fields: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
+    keys: Sequence[str],
+    examples: Sequence[RetrievalExample],
+) -> dict[str, list[float]]:
+    """Metrics of each example, by the mean of the cosines of both fields."""
+    values: dict[str, list[float]] = {name: [] for name in METRICS}
+    for start in range(0, len(examples), CHUNK):
+        some = examples[start : start + CHUNK]
+        scores = sum(left[start : start + CHUNK] @ right.T for left, right in fields) / len(fields)
+        run = {}
+        for number, row in enumerate(np.asarray(scores)):
+            best = np.argsort(-row, kind="stable")[:DEPTH]
+            run[str(number)] = {keys[i]: float(row[i]) for i in best}
+        # only what is right counts: a lower grade is a variant of it
+        qrels = {str(i): dict.fromkeys(e.positives, 1) for i, e in enumerate(some)}
+        found = per_query(run, qrels, METRICS, queries=list(qrels))
+        for name in METRICS:
+            values[name] += found[name].tolist()
+    return values
+
+
+def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

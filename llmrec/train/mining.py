@@ -1,0 +1,72 @@
+"""Hard negatives: products that the untrained model ranks high for a query and that are not known to match it.
+
+The first ranks are often right and only unlabelled, so they are left out (Moreira et al. 2024, arXiv 2407.15831).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec.storage import atomic_file
+
+logger = logging.getLogger(__name__)
+
+#: Queries that are compared with all items at once.
+CHUNK = 512
+
+
+def mine(
+    queries: NDArray[np.float32],
+    items: NDArray[np.float32],
+    barred: Sequence[NDArray[np.bool_]] | Callable[[int], NDArray[np.bool_]],
+    *,
+    count: int,
+    first: int,
+    last: int,
+    seed: int,
+) -> list[list[int]]:
+    """Negatives of each query, drawn from ranks ``first`` to ``last`` (from 1) of the items that are not barred.
+
+    Args:
+        queries: float32 ``[n, d]``, unit length.
+        items: float32 ``[m, d]``, unit length.
+        barred: For a query's number, bool ``[m]``: items that are no negatives of it.
+        count: Negatives of a query; fewer where there are not so many.
+
+    Returns:
+        Numbers of items, the nearest first. Equal cosines stand in the order of the items.
+    """
+    told = barred if callable(barred) else barred.__getitem__
+    found = []
+    for start in range(0, len(queries), CHUNK):
+        cosines = queries[start : start + CHUNK] @ items.T
+        for row, number in zip(cosines, range(start, start + CHUNK), strict=False):
+            free = np.flatnonzero(~told(number))
+            ranked = free[np.argsort(-row[free], kind="stable")][first - 1 : last]
+            places = np.random.default_rng([seed, number]).permutation(len(ranked))[:count]
+            found.append(ranked[np.sort(places)].tolist())
+    return found
+
+
+def kept(path: Path, identity: Any, make: Callable[[], list[list[int]]]) -> list[list[int]]:
+    """What was mined before with the same texts, model and settings; else mined now and kept for a resumed run."""
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if known["digest"] == digest:
+            return list(known["negatives"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    made = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path, mode="w") as file:
+        json.dump({"digest": digest, "negatives": made}, file)
+    return made
