@@ -1,9 +1,9 @@
-"""``llmrec models list | pull | show``: the models that can be used by name, and those on this machine."""
+"""``llmrec models``: those that can be used by name or lie on this machine; merged, quantised and exported ones."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,16 +11,20 @@ from llmrec.cli.manners import emit, table
 
 if TYPE_CHECKING:
     from llmrec.models import ModelFolder
+    from llmrec.train.merge import Made
 
 _REFERENCE = "starter:NAME, a folder, a .gguf file, or a hub id (org/name, org/name@revision)."
 
 
 def register(app: typer.Typer) -> None:
     """Add the group ``models``."""
-    group = typer.Typer(help="Fetch models and show which there are.", no_args_is_help=True)
+    group = typer.Typer(help="Fetch models, show which there are, and make other forms of them.", no_args_is_help=True)
     group.command("list")(list_models)
     group.command("pull")(pull_models)
     group.command("show")(show_model)
+    group.command("merge")(merge_adapter)
+    group.command("quantize")(quantize_model)
+    group.command("export")(export_model)
     app.add_typer(group, name="models")
 
 
@@ -116,6 +120,92 @@ def show_model(
         facts |= {"licence": starter.licence, "kind": starter.kind, "note": starter.note}
         facts["packages"] = [asdict(archive) for archive in starter.archives]
     emit(facts, as_json=as_json, text=_text(facts))
+
+
+_Output = Annotated[str, typer.Option("-o", "--output", help="What to write; it must not be there yet.")]
+_Tolerance = Annotated[
+    float | None,
+    typer.Option(
+        help="Most drift of the answers: nats of KL divergence a token, 1 - cosine of vectors, difference of scores."
+    ),
+]
+_Texts = Annotated[
+    str | None, typer.Option("--texts", metavar="FILE", help="Texts that both are asked, one a line (default: ours).")
+]
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+def merge_adapter(
+    adapter: Annotated[str, typer.Argument(metavar="ADAPTER", help="The folder 'adapter' of a training.")],
+    output: _Output,
+    base: Annotated[str | None, typer.Option(help="The model, when not the one that the adapter names.")] = None,
+    dtype: Annotated[str, typer.Option(help="bfloat16, float16 or float32.")] = "bfloat16",
+    tolerance: _Tolerance = None,
+    texts: _Texts = None,
+    as_json: _Json = False,
+) -> None:
+    """Merge an adapter into its model; refused when the merged model answers differently."""
+    from llmrec.train.likeness import read_texts
+    from llmrec.train.merge import merge
+
+    asked = read_texts(texts)
+    _report(merge(adapter, output, base=base, dtype=dtype, tolerance=tolerance, texts=asked), as_json)
+
+
+def quantize_model(
+    model: Annotated[str, typer.Argument(metavar="REF", help=_REFERENCE)],
+    output: _Output,
+    to: Annotated[str, typer.Option(help="nf4 (4 bits) or int8.")] = "nf4",
+    tolerance: _Tolerance = None,
+    texts: _Texts = None,
+    as_json: _Json = False,
+) -> None:
+    """Quantise a language model with bitsandbytes; refused when it answers very differently."""
+    from llmrec.train.likeness import read_texts
+    from llmrec.train.quantize import quantize
+
+    asked = read_texts(texts)
+    _report(quantize(model, output, to=to, tolerance=tolerance, texts=asked), as_json)
+
+
+def export_model(
+    model: Annotated[str, typer.Argument(metavar="REF", help=_REFERENCE)],
+    output: _Output,
+    to: Annotated[str, typer.Option(help="gguf (language models; a file) or onnx (a folder).")],
+    kind: Annotated[
+        str | None, typer.Option(help="gguf: f16 (default), bf16, q8_0, f32; onnx: fp32 (default), int8.")
+    ] = None,
+    tolerance: _Tolerance = None,
+    texts: _Texts = None,
+    as_json: _Json = False,
+) -> None:
+    """Export a model to GGUF or ONNX, read it back and compare; refused when it answers differently."""
+    from llmrec.errors import InputError
+    from llmrec.train.likeness import read_texts
+
+    if to not in ("gguf", "onnx"):
+        raise InputError(f"--to {to}: unknown", next_step="Give gguf or onnx.")
+    asked = read_texts(texts)
+    if to == "gguf":
+        from llmrec.train.export_gguf import export_gguf
+
+        made = export_gguf(model, output, kind=kind or "f16", tolerance=tolerance, texts=asked)
+    else:
+        from llmrec.train.export_onnx import export_onnx
+
+        made = export_onnx(model, output, kind=kind or "fp32", tolerance=tolerance, texts=asked)
+    _report(made, as_json)
+
+
+def _report(made: Made, as_json: bool) -> None:
+    report = made.report
+    head = f"{made.path}: {_megabytes(report['bytes'])}"
+    if "share" in report:
+        head += f", {report['share']:.0%} of what it was made from"
+    rows = [
+        [key, f"{value:.4g}" if isinstance(value, float) else str(value)] for key, value in report["likeness"].items()
+    ]
+    emit({"output": str(made.path), **report}, as_json=as_json, text=f"{head}\n{table(['compared', ''], rows)}")
 
 
 def _facts(folder: ModelFolder) -> dict[str, Any]:

@@ -1,0 +1,262 @@
+"""An adapter and its model to one model of 16-bit weights, which no library but transformers has to know about.
+
+::
+
+    merge("runs/latest/adapter", "my-model")        # llmrec models merge runs/latest/adapter -o my-model
+
+The sum is made in float32 and rounded once. The rounded model is loaded again from disk and asked the same as model
+and adapter were asked before: when the answers drift, nothing is written.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llmrec.errors import InputError, ModelError
+from llmrec.models import ModelFolder, resolve
+from llmrec.models.quiet import quiet_transformers
+from llmrec.storage import atomic_folder
+from llmrec.train.likeness import (
+    TEXTS,
+    Opened,
+    answers_of,
+    family,
+    first_line,
+    likeness,
+    open_model,
+    refuse_drift,
+)
+from llmrec.train.written import disk_told, finish, folder_bytes, new_output, quantized
+
+logger = logging.getLogger(__name__)
+
+DTYPES = ("bfloat16", "float16", "float32")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that was made from another one.
+
+    Attributes:
+        path: The folder or file.
+        report: What was done, and how far its answers lie from those of what it was made from.
+    """
+
+    path: Path
+    report: dict[str, Any]
+
+
+def merge(
+    adapter: str,
+    output: str | Path,
+    *,
+    base: str | None = None,
+    dtype: str = "bfloat16",
+    tolerance: float | None = None,
+    texts: Sequence[str] = TEXTS,
+) -> Made:
+    """Merge an adapter into its model.
+
+    Args:
+        adapter: A PEFT adapter of LoRA's family or IA3 (folder or reference). One that was trained over a quantised
+            model is merged into the model as it is without quantisation.
+        output: The folder to write.
+        base: The model; None: the one that the adapter names.
+        dtype: What the merged weights are rounded to.
+        tolerance: Most drift; None: that of ``likeness.JUDGED``.
+        texts: What both are asked.
+
+    Raises:
+        InputError: Not an adapter, one that cannot be merged, or an output that is there already.
+        ModelError: The base cannot be found, or is another model than the adapter's.
+        TrainingError: The merged model answers differently; nothing was written.
+        StorageError: The disk refused.
+    """
+    if dtype not in DTYPES:
+        raise InputError(f"dtype {dtype!r}: unknown", next_step=f"Give one of: {', '.join(DTYPES)}.")
+    target = new_output(output)
+    folder = resolve(adapter)
+    config = adapter_config(folder, adapter)
+    model = base_of(folder, base)
+    kind = family("reranker" if config.task_type == "SEQ_CLS" else model.kind, model.reference)
+    with quiet_transformers():  # a head that is new is the adapter's business
+        opened = open_model(model.path, kind, model.reference)
+        adapted = _apply(opened, folder)
+    before = answers_of(opened, texts)
+    merged = _merged(opened, adapted)
+    _round(merged, dtype, model.reference)
+    with disk_told(target), atomic_folder(target) as written:
+        save(merged, model.kind, written)
+        after = answers_of(open_model(written, kind, str(target)), texts)
+        numbers = likeness(kind, before, after)
+        step = "Merge with --dtype float32, or keep the adapter apart; --tolerance allows more."
+        numbers = refuse_drift(kind, numbers, tolerance, f"{adapter} merged in {dtype}", step)
+        report = {
+            "adapter": {"reference": folder.reference, "digest": folder.digest, "method": method_of(config)},
+            "base": {"reference": model.reference, "digest": model.digest},
+            "dtype": dtype,
+            "bytes": folder_bytes(written, ".safetensors"),
+            "likeness": numbers,
+        }
+        trained = _manifest(folder.path).get("precision")
+        told = f"`{model.reference}` with the adapter `{folder.path.name}` merged in, in {dtype}."
+        if trained in ("int8", "nf4"):
+            report["trained_in"] = trained
+            told += f" The adapter was trained over {trained} weights; here it lies in the unquantised ones."
+        finish(
+            written,
+            kind=kind,
+            report=report,
+            numbers="merge.json",
+            title=f"{folder.path.name}, merged",
+            told=told,
+            source=model,
+        )
+    return Made(target, report)
+
+
+def adapter_config(folder: ModelFolder, shown: str) -> Any:
+    """PEFT's configuration of an adapter that can be merged.
+
+    Raises:
+        InputError: Not an adapter, or one of learned prompts.
+    """
+    from peft import PeftConfig
+
+    if folder.kind != "adapter":
+        step = "Give the folder 'adapter' of a training, with adapter_config.json and adapter_model.safetensors."
+        raise InputError(f"{shown}: is a {folder.kind}, not an adapter", next_step=step)
+    if not (folder.path / "adapter_model.safetensors").is_file():
+        step = "Give an adapter whose weights are adapter_model.safetensors."
+        raise ModelError(f"{shown}: has no safetensors weights", next_step=step)
+    try:
+        config: Any = PeftConfig.from_pretrained(str(folder.path))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        step = "Train the adapter again, or copy it again."
+        raise ModelError(f"{shown}: adapter_config.json cannot be read: {first_line(error)}", next_step=step) from error
+    if config.is_prompt_learning:
+        step = (
+            "Use it as it is, beside its model (llmrec summarize --adapter), or train with method lora, whose weights "
+            "can be merged."
+        )
+        raise InputError(
+            f"{shown}: {method_of(config)} learns tokens before the text, not weights: there is nothing to merge",
+            next_step=step,
+        )
+    return config
+
+
+def method_of(config: Any) -> str:
+    """The method of an adapter as recipes call it."""
+    name = str(getattr(config.peft_type, "value", config.peft_type)).lower().replace("_", "-")
+    if name == "lora" and (config.use_dora or config.use_rslora):
+        return "dora" if config.use_dora else "rslora"
+    return name
+
+
+def base_of(folder: ModelFolder, base: str | None) -> ModelFolder:
+    """The model beneath an adapter: the one given, else the one that it names.
+
+    Raises:
+        ModelError: It cannot be found, has changed since, or is quantised.
+    """
+    named = _manifest(folder.path).get("models", {}).get("base", {})
+    reference = base or named.get("reference") or folder.base
+    if not reference:
+        raise ModelError(f"{folder.reference}: names no model", next_step="Give the model with --base.")
+    try:
+        model = resolve(reference)
+    except ModelError as error:
+        step = f"Give the model with --base. {error.next_step}"
+        raise ModelError(f"{folder.reference}: its model {error.message}", next_step=step) from error
+    if model.kind == "adapter":
+        step = "Merge that one first, and give the result with --base."
+        raise ModelError(f"{model.reference}: is an adapter itself", next_step=step)
+    if quantized(model.path):
+        step = "Give the model as it was before it was quantised, with --base: merging into few bits loses the adapter."
+        raise ModelError(f"{model.reference}: is quantised", next_step=step)
+    digest = named.get("digest")
+    if base is not None and digest and digest != model.digest:
+        logger.warning("%s is not the model that the adapter was trained on", model.reference)
+    elif digest and digest != model.digest:
+        step = "Give the model that it was trained on with --base; the same name with --base takes it as it is now."
+        raise ModelError(f"{model.reference}: has changed since the adapter was trained", next_step=step)
+    return model
+
+
+def save(opened: Opened, model_kind: str, folder: Path) -> None:
+    """Write a model in the layout of its own library."""
+    from llmrec.models.quiet import quiet
+
+    with quiet():
+        if opened.kind == "causal-lm":
+            opened.model.save_pretrained(folder)
+            opened.tokenizer.save_pretrained(folder)
+        elif opened.kind == "encoder" and model_kind == "text-encoder":
+            opened.model[0].auto_model.save_pretrained(folder)
+            opened.tokenizer.save_pretrained(folder)
+        else:
+            opened.model.save_pretrained(str(folder))
+
+
+def _apply(opened: Opened, folder: ModelFolder) -> Any:
+    from peft import PeftModel, get_peft_model_state_dict
+    from safetensors import SafetensorError, safe_open
+
+    inner = opened.model if opened.kind == "causal-lm" else inner_of(opened)
+    try:
+        adapted: Any = PeftModel.from_pretrained(inner, str(folder.path), is_trainable=False).eval()
+        with safe_open(folder.path / "adapter_model.safetensors", "pt") as file:
+            # embeddings that were saved with the adapter lie in the model under their own names
+            own = set(adapted.state_dict())
+            there = {name for name in file.keys() if name not in own}
+            wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+        # peft warns and goes on without them, or leaves out those for which the model has no layer
+        for names, what in ((wanted - there, "lacks"), (there - wanted, "is for layers that the model has not:")):
+            if names:
+                raise ValueError(f"it {what} {', '.join(sorted(names)[:3])}")
+    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
+        step = "Give the model that the adapter was trained on, with --base."
+        raise ModelError(f"{folder.reference}: does not fit the model: {first_line(error)}", next_step=step) from error
+    # layers are changed in place: sentence-transformers runs them through the plain model as well
+    return adapted
+
+
+def inner_of(opened: Opened) -> Any:
+    """The transformers model inside a SentenceTransformer or a CrossEncoder."""
+    return opened.model.model if opened.kind == "reranker" else opened.model[0].auto_model
+
+
+def _merged(opened: Opened, adapted: Any) -> Opened:
+    try:
+        merged = adapted.merge_and_unload(safe_merge=True)
+    except (ValueError, NotImplementedError, AttributeError) as error:
+        step = "Keep the adapter apart (llmrec summarize --adapter), or train with method lora."
+        raise InputError(f"the adapter cannot be merged: {first_line(error)}", next_step=step) from error
+    return Opened(opened.kind, merged if opened.kind == "causal-lm" else opened.model, opened.tokenizer)
+
+
+def _round(opened: Opened, dtype: str, shown: str) -> None:
+    import torch
+
+    model = opened.model if opened.kind == "causal-lm" else inner_of(opened)
+    model.to(getattr(torch, dtype))
+    if opened.kind != "causal-lm":
+        opened.model.to(getattr(torch, dtype))
+    generation = getattr(model, "generation_config", None)
+    if generation is not None and not generation.do_sample:
+        # sampling settings of a greedy model are refused when it is saved
+        generation.temperature = generation.top_p = generation.top_k = None
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
