@@ -214,7 +214,7 @@ def _apply(opened: Opened, folder: ModelFolder) -> Any:
         with safe_open(folder.path / "adapter_model.safetensors", "pt") as file:
             # embeddings that were saved with the adapter lie in the model under their own names
             own = set(adapted.state_dict())
-            there = {name for name in file.keys() if name not in own}
+            there = {name for name in list(file.keys()) if name not in own}
             wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
         # peft warns and goes on without them, or leaves out those for which the model has no layer
         for names, what in ((wanted - there, "lacks"), (there - wanted, "is for layers that the model has not:")):
