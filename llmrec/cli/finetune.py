@@ -65,8 +65,10 @@ def _told(done: Finetuned) -> str:
     rows: list[list[str]] = []
     for split in ("dev", "test"):
         for name, values in done.metrics.get(split, {}).items():
-            if isinstance(values, dict):
+            if isinstance(values, dict) and "tuned" in values:
                 rows.append([split, name, *(_cell(values.get(key)) for key in ("base", "tuned", "difference"))])
+        for name, part in done.metrics.get(split, {}).get("parts", {}).items():
+            rows.append([split, f"f1, {name}", "-", _cell(part["f1"]), "-"])
     return f"{head}\n{table(['examples', 'metric', 'untrained', 'trained', 'difference'], rows)}" if rows else head
 
 

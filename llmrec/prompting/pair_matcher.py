@@ -43,7 +43,11 @@ class PairMatcher:
 
     def score(self, pairs: Sequence[tuple[Offer, Offer]]) -> npt.NDArray[np.float32]:
         """The probability that each pair is of one product, float32[n]; the order of the sides does not count."""
-        return probabilities(self.trees.logits(self.features.rows(pairs)))
+        return probabilities(self.logits(pairs))
+
+    def logits(self, pairs: Sequence[tuple[Offer, Offer]]) -> npt.NDArray[np.float64]:
+        """The logit of that probability, float64[n]."""
+        return self.trees.logits(self.features.rows(pairs))
 
     def save(self, folder: str | Path, *, replace: bool = False) -> None:
         """Write the matcher as a folder, whole or not at all.

@@ -175,6 +175,8 @@ class Rerank(Section):
     kind: Literal["cross-encoder", "yes-no"] = "cross-encoder"
     #: Whether shared and differing tokens are told to the model beside the two texts.
     hints: StrictBool = True
+    #: Whether boosted trees over the features of a pair (model numbers, sizes, prices) judge beside the cross-encoder.
+    features: StrictBool = True
     #: Weight of matching pairs; ``auto``: balanced, at most 5.
     positive_weight: Above | Auto = 1.0
     #: Whether each pair is also seen with its sides swapped.

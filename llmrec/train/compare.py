@@ -35,6 +35,8 @@ def _split(base: Measured | None, tuned: Measured, n: int) -> dict[str, Any]:
             }
     if tuned.scores:
         found |= _pairs(base, tuned)
+        if tuned.parts:
+            found["parts"] = {name: _part(tuned.labels, *part) for name, part in tuned.parts.items()}
     return found
 
 
@@ -63,6 +65,14 @@ def _pairs(base: Measured | None, tuned: Measured) -> dict[str, Any]:
         }
         for name in names
     }
+
+
+def _part(labels: Sequence[bool], scores: Sequence[float], threshold: float) -> dict[str, Any]:
+    """One part of a matcher alone, at its own threshold."""
+    truth = np.array(labels, dtype=bool)
+    statistic = decision_statistic(truth, np.array(scores) >= threshold)
+    found = bootstrap(statistic, len(truth), list(DECISION_NAMES))
+    return {name: msgspec.to_builtins(found[name]) for name in ("precision", "recall", "f1") if name in found}
 
 
 def _estimate(values: Sequence[float]) -> dict[str, Any]:

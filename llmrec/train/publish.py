@@ -59,7 +59,8 @@ def card(task: TrainingTask, metrics: dict[str, Any]) -> str:
         "",
     ]
     for split in ("dev", "test"):
-        rows = {k: v for k, v in metrics.get(split, {}).items() if isinstance(v, dict)}
+        rows = {k: v for k, v in metrics.get(split, {}).items() if isinstance(v, dict) and "tuned" in v}
+        rows |= {f"f1, {name}": {"tuned": part["f1"]} for name, part in metrics.get(split, {}).get("parts", {}).items()}
         if not rows:
             continue
         what = "chose the checkpoint" if split == "dev" else "measured once"

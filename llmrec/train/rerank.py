@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from llmrec.errors import InputError
-from llmrec.evaluate.detection import best_threshold
 from llmrec.models import ModelFolder
+from llmrec.prompting.pair_blend import FEATURES, SETTINGS, Blend
+from llmrec.prompting.pair_matcher import PairMatcher, probabilities
 from llmrec.prompting.pairs import VERSION, pair_texts
 from llmrec.recipes import Recipe
 from llmrec.train.chosen import Chosen
@@ -26,14 +28,13 @@ from llmrec.train.loading import load_for_training
 from llmrec.train.methods import peft_config
 from llmrec.train.pair_files import LabelledPair, read_labelled_pairs
 from llmrec.train.pair_measure import measured_pairs
+from llmrec.train.pair_trees import train_pair_matcher
 from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
 
 logger = logging.getLogger(__name__)
 
 #: Highest weight of matching pairs that ``auto`` gives.
 MOST_WEIGHT = 5.0
-#: What the saved folder says of itself beside sentence-transformers' files.
-SETTINGS = "llmrec_pairs.json"
 
 
 def rerank_task(recipe: Recipe, model: ModelFolder, chosen: Chosen) -> TrainingTask:
@@ -168,15 +169,28 @@ class CrossEncoderTask(TrainingTask):
             callbacks=callbacks,
         )
 
-    def measure(self, examples: Sequence[LabelledPair], *, base: bool = False) -> Measured:
-        scores = self.scores(examples, base=base)
-        labels = [pair.label for pair in examples]
-        if examples is not self.splits.test:
-            self._threshold = best_threshold(np.array(labels), np.array(scores))
-        return measured_pairs(scores, labels, self._threshold)
+    @cached_property
+    def matcher(self) -> PairMatcher | None:
+        """Trees over features, grown on the training pairs; None where the recipe does without."""
+        if not self.recipe.rerank.features:
+            return None
+        return train_pair_matcher(self.splits.train, self.splits.dev, seed=self.recipe.training.seed)
 
-    def scores(self, pairs: Sequence[LabelledPair], *, base: bool = False) -> list[float]:
-        """The probability that each pair matches, by the present model, in input order."""
+    def measure(self, examples: Sequence[LabelledPair], *, base: bool = False) -> Measured:
+        labels = np.array([pair.label for pair in examples])
+        logits = {"model": self.logits(examples, base=base)}
+        if self.matcher is not None:
+            logits["features"] = self.matcher.logits([(pair.left, pair.right) for pair in examples])
+        if examples is not self.splits.test:
+            self._blend = Blend.fit(logits, labels)
+        measured = measured_pairs(self._blend.score(logits).tolist(), labels.tolist(), self._blend.threshold)
+        for name in logits if len(logits) > 1 else ():
+            alone = probabilities(logits[name]).tolist()
+            measured.parts[f"{name} alone"] = (alone, self._blend.alone[name])
+        return measured
+
+    def logits(self, pairs: Sequence[LabelledPair], *, base: bool = False) -> NDArray[np.float64]:
+        """The present model's logit that each pair matches, float64 ``[n]``, in input order."""
         import torch
 
         from llmrec.llm.hardware import torch_threads
@@ -184,7 +198,7 @@ class CrossEncoderTask(TrainingTask):
         if base and hasattr(self.model, "disable_adapter"):
             # its head is new in either: the untrained model has no opinion, and its scores are noise
             with self.model.disable_adapter():
-                return self.scores(pairs)
+                return self.logits(pairs)
         rows = self._encode(pairs)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
         found = np.zeros(len(rows))
@@ -195,9 +209,9 @@ class CrossEncoderTask(TrainingTask):
                 some = order[start : start + 64]
                 batch = {k: v.to(self.chosen.device) for k, v in self._pad([rows[i] for i in some]).items()}
                 batch.pop("labels")
-                found[some] = torch.sigmoid(self.model(**batch).logits[:, 0].float()).cpu().numpy()
+                found[some] = self.model(**batch).logits[:, 0].float().cpu().numpy()
         self.model.train(training)
-        return found.tolist()
+        return found
 
     def save(self, folder: Path) -> None:
         from sentence_transformers import CrossEncoder
@@ -213,10 +227,12 @@ class CrossEncoderTask(TrainingTask):
         for path in sorted(scratch.iterdir()):
             path.unlink()
         scratch.rmdir()
-        settings = {"version": VERSION, "hints": self.recipe.rerank.hints, "threshold": self._threshold}
+        settings = {"version": VERSION, "hints": self.recipe.rerank.hints, **self._blend.state()}
+        if self.matcher is not None:
+            self.matcher.save(folder / FEATURES)
         (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
-    _threshold = 0.5
+    _blend = Blend({"model": 1.0}, 0.0, 0.5, {})
 
     def _pad(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return dict(self.tokenizer.pad(list(rows), return_tensors="pt"))

@@ -191,7 +191,7 @@ class SummarizeTask(TrainingTask):
         return True
 
 
-def with_adapter(model: Any, task: SummarizeTask, task_type: str = "CAUSAL_LM") -> Any:
+def with_adapter(model: Any, task: TrainingTask, task_type: str = "CAUSAL_LM") -> Any:
     """The model with the recipe's adapter on top, ready to be trained.
 
     Raises:
@@ -214,7 +214,7 @@ def with_adapter(model: Any, task: SummarizeTask, task_type: str = "CAUSAL_LM") 
         step = "Take another method or precision (docs/finetune.md has the table of what works)."
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{task.folder.reference}: no {method} in {precision}: {reason}", next_step=step) from error
-    if task.recipe.method.name == "prefix" and not task.recipe.method.hidden:
+    if task.recipe.method.name == "prefix" and not task.recipe.method.hidden and isinstance(task, SummarizeTask):
         start_prefix(adapted, task)
     return adapted
 
@@ -227,7 +227,7 @@ def start_prefix(model: Any, task: SummarizeTask) -> None:
     """
     from peft import initialize_kv_prefix_from_text
 
-    tokenizer = task.tokenizer  # noqa: B009: only tasks of language models have one
+    tokenizer = task.tokenizer
     tokens = model.peft_config["default"].num_virtual_tokens
     text = task.recipe.method.text or PROMPT_TEXT[task.recipe.task]
     while len(tokenizer.encode(text)) < tokens:

@@ -50,6 +50,8 @@ class Measured:
     outputs: list[str] = field(default_factory=list)
     #: Values that are no means over the examples (F1).
     whole: dict[str, float] = field(default_factory=dict)
+    #: What each part of a matcher says alone: name to scores and threshold.
+    parts: dict[str, tuple[list[float], float]] = field(default_factory=dict)
 
     def mean(self, metric: str) -> float:
         """The metric over all examples."""
