@@ -278,8 +278,8 @@ def compare(opened: Opened, back: Path, add_bos: bool, texts: Sequence[str]) -> 
         wrong = next(text for text, a, b in zip(texts, ours, theirs, strict=True) if a != b)
         step = "Tell the maintainers which model this is, or convert it with llama.cpp's own converter."
         raise TrainingError(f"the file makes other tokens of: {wrong}", next_step=step)
-    mine = dict(opened.model.named_parameters())
-    apart = max(float((mine[name].float() - p.float()).abs().max()) for name, p in again.model.named_parameters())
+    mine = opened.model.state_dict()
+    apart = max(float((mine[name].float() - p.float()).abs().max()) for name, p in again.model.state_dict().items())
     numbers = likeness(
         "causal-lm", answers_of(opened, texts), answers_of(Opened("causal-lm", again.model, opened.tokenizer), texts)
     )
