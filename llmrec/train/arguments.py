@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,8 @@ def training_arguments(recipe: Recipe, chosen: Chosen, folder: Path, *, steps: i
         "eval_steps": every if evaluated and isinstance(every, int) else None,
         "save_strategy": "epoch" if save == "epoch" else "steps",
         "save_steps": save if isinstance(save, int) else 500,
-        "save_total_limit": training.keep,
+        # ours goes by whole checkpoints (StepsMixin)
+        "save_total_limit": None,
         "logging_steps": training.log_every,
         "logging_first_step": True,
         # it would hide a loss that is no number; we end the training instead
@@ -66,5 +68,20 @@ def training_arguments(recipe: Recipe, chosen: Chosen, folder: Path, *, steps: i
 
 def count_steps(recipe: Recipe, examples: int) -> int:
     """Updates of the weights in the whole training."""
-    a_epoch = -(-examples // recipe.training.batch_size)
-    return recipe.training.max_steps or max(1, round(a_epoch * recipe.training.epochs))
+    whole = recipe.training.epochs * steps_an_epoch(recipe, examples)
+    return recipe.training.max_steps or max(1, math.ceil(whole))
+
+
+def steps_an_epoch(recipe: Recipe, examples: int) -> int:
+    """Updates in one pass over the examples."""
+    return max(1, -(-examples // recipe.training.batch_size))
+
+
+def evaluation_due(recipe: Recipe, examples: int, step: int) -> bool:
+    """Whether dev examples are measured after a step."""
+    every = recipe.evaluation.every
+    if every == "end":
+        return False
+    if isinstance(every, int):
+        return step % every == 0
+    return step % steps_an_epoch(recipe, examples) == 0 or step == count_steps(recipe, examples)

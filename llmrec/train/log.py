@@ -1,121 +1,116 @@
-"""What a training did, step by step: ``log.csv``, ``curves.png``, a line on stderr."""
+"""What a training did, step by step: ``log.csv``, ``curves.png``, and what a person sees meanwhile."""
 
 from __future__ import annotations
 
 import csv
-import signal
+import logging
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
 from typing import Any
+
+from llmrec.train.events import Listener
+
+logger = logging.getLogger(__name__)
 
 #: Columns of ``log.csv``; metrics of the task follow.
 COLUMNS = ("step", "epoch", "loss", "learning_rate", "grad_norm", "tokens_per_second", "eval_loss")
+#: Times are known otherwise; trl counts tokens from the start of a process, which need not be that of the run.
+NOT_KEPT = ("_runtime", "_per_second", "_preparation_time", "num_tokens")
+Progress = Callable[[int, int, dict[str, Any]], None]
 
 
-def callbacks(folder: Path, *, main: bool, quiet: bool, progress: Any = None) -> list[Any]:
-    """The callbacks of a training (their base class is imported with transformers).
+class Log(Listener):
+    """Writes every line as it comes: what was learned is known even after a crash.
 
     Args:
         folder: Where ``log.csv`` is written.
         main: Whether this process writes.
-        quiet: Whether nothing is told on stderr.
-        progress: Called with ``(step, steps, values)`` at each line of the log.
+        step: Lines of an earlier part of the run are kept up to this step.
+        progress: Called with ``(step, steps, values)`` at each line.
     """
-    from transformers import TrainerCallback
 
-    class Log(TrainerCallback):  # type: ignore[misc]
-        """Writes every line of the log as it comes: what was learned is known even after a crash."""
+    def __init__(self, folder: Path, *, main: bool, step: int = 0, progress: Progress | None = None) -> None:
+        self.path, self.main, self.progress = folder / "log.csv", main, progress
+        self.rows: list[dict[str, Any]] = []
+        if main and step and self.path.is_file():
+            with open(self.path, newline="", encoding="utf-8") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
 
-        def __init__(self) -> None:
-            self.rows: list[dict[str, Any]] = []
-            self.path = folder / "log.csv"
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if not self.main or not logs or "train_runtime" in logs:
+            return
+        kept = {k: v for k, v in logs.items() if k in COLUMNS or not k.endswith(NOT_KEPT)}
+        self.rows.append({"step": state.global_step, **kept})
+        self._write()
+        if self.progress is not None:
+            self.progress(state.global_step, state.max_steps, kept)
+        shown = "  ".join(f"{k} {v:.4g}" for k, v in kept.items() if isinstance(v, float) and k != "epoch")
+        logger.info("step %d/%d  %s", state.global_step, state.max_steps, shown)
 
-        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if main and state.global_step and self.path.is_file():
-                with open(self.path, newline="", encoding="utf-8") as file:
-                    self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= state.global_step]
-
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if not main or not logs or "train_runtime" in logs:
-                return
-            kept = {k: v for k, v in logs.items() if not k.endswith(("_runtime", "_per_second", "_preparation_time"))}
-            self.rows.append({"step": state.global_step, **kept})
-            names = list(dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)]))
-            with open(self.path, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, names, restval="")
-                writer.writeheader()
-                writer.writerows(self.rows)
-            if progress is not None:
-                progress(state.global_step, state.max_steps, kept)
-            elif not quiet:
-                shown = "  ".join(f"{k} {v:.4g}" for k, v in kept.items() if isinstance(v, float) and k != "epoch")
-                print(f"step {state.global_step}/{state.max_steps}  {shown}", file=sys.stderr)
-
-    return [Log(), Interrupt().callback()]
+    def _write(self) -> None:
+        names = list(dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)]))
+        # beside and renamed: a process that is killed meanwhile leaves the table of before
+        beside = self.path.with_suffix(".csv.partial")
+        with open(beside, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        beside.replace(self.path)
 
 
-class Interrupt:
-    """Ctrl-C (or a scheduler's SIGTERM) saves a checkpoint at the end of the step; a second one ends at once."""
+class Bar(Listener):
+    """A bar on stderr for a person who is watching: step, loss, tokens a second, time that is left, dev metric."""
 
-    def __init__(self) -> None:
-        self.asked = 0.0
-        self.before: dict[int, Any] = {}
+    def __init__(self, metric: str) -> None:
+        self.metric = metric
+        self.shown: dict[str, str] = {}
+        self.bar: Any = None
+        self.task: Any = None
 
-    def callback(self) -> Any:
-        """The callback that asks the trainer to save and stop."""
-        from transformers import TrainerCallback
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        outer = self
+        columns = (BarColumn(24), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+        self.bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        self.bar.start()
+        self.task = self.bar.add_task("", total=state.max_steps, completed=state.global_step)
 
-        class Stop(TrainerCallback):  # type: ignore[misc]
-            interrupted = False
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.bar.update(self.task, completed=state.global_step)
 
-            def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                outer.listen()
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        names = {
+            "loss": ("loss", ".4f"),
+            "tokens_per_second": ("tokens/s", ".0f"),
+            f"eval_{self.metric}": (f"dev {self.metric}", ".4f"),
+        }
+        for key, (name, form) in names.items():
+            if logs and key in logs:
+                self.shown[name] = f"{name} {logs[key]:{form}}"
+        if self.bar is not None:
+            self.bar.update(self.task, description="  ".join(self.shown.values()))
 
-            def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                if outer.asked:
-                    self.interrupted = True
-                    control.should_save = control.should_training_stop = True
-                    control.should_evaluate = False
+    def close(self) -> None:
+        """Take the bar away, however the training ended."""
+        if self.bar is not None:
+            self.bar.stop()
+            self.bar = None
 
-            def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-                outer.restore()
 
-        return Stop()
-
-    def listen(self) -> None:
-        """Take the signals, where this is the main thread of its process."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                self.before[number] = signal.signal(number, self._heard)
-            except ValueError:  # not the main thread: the caller's business
-                return
-
-    def restore(self) -> None:
-        """Give the signals back."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-        self.before = {}
-
-    def _heard(self, number: int, frame: FrameType | None) -> None:
-        if self.asked:
-            raise KeyboardInterrupt
-        self.asked = time.time()
-        print("stopping after this step; again to stop at once", file=sys.stderr)
+def watched() -> bool:
+    """Whether a person is watching stderr."""
+    return sys.stderr.isatty()
 
 
 def draw_curves(log: Path, target: Path, metric: str) -> None:
     """Draw loss and the dev metric over the steps; nothing where the log has no loss."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
     if not log.is_file():
         return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     with open(log, newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
 
@@ -124,13 +119,15 @@ def draw_curves(log: Path, target: Path, metric: str) -> None:
         return [step for step, _ in pairs], [value for _, value in pairs]
 
     figure = Figure(figsize=(7, 3.2), layout="constrained")
+    FigureCanvasAgg(figure)
     axes = figure.subplots(1, 2)
     for name, label in (("loss", "training"), ("eval_loss", "dev")):
         steps, values = series(name)
         if steps:
             axes[0].plot(steps, values, marker="." if name == "eval_loss" else "", label=label)
     axes[0].set(xlabel="step", ylabel="loss")
-    axes[0].legend()
+    if axes[0].lines:
+        axes[0].legend()
     steps, values = series(f"eval_{metric}")
     axes[1].plot(steps, values, marker=".")
     axes[1].set(xlabel="step", ylabel=f"dev {metric}")

@@ -16,10 +16,7 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import os
 import shutil
-import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -31,11 +28,11 @@ from llmrec.models import ModelFolder, resolve
 from llmrec.models.quiet import quiet
 from llmrec.recipes import Recipe
 from llmrec.storage import atomic_file
-from llmrec.train.arguments import count_steps, training_arguments
-from llmrec.train.checkpoints import Best, last_checkpoint
+from llmrec.train.arguments import count_steps, evaluation_due, training_arguments
+from llmrec.train.checkpoints import Best, last_checkpoint, step_of
 from llmrec.train.chosen import Chosen, choose, model_facts
 from llmrec.train.compare import compared
-from llmrec.train.log import callbacks, draw_curves
+from llmrec.train.launch import check_launch, hushed, lost_the_others, process_count, process_rank, shards, told_by
 from llmrec.train.publish import publish
 from llmrec.train.state import RunState
 from llmrec.train.task import Measured, Splits, TrainingTask
@@ -71,9 +68,10 @@ def prepare(recipe: Recipe) -> TrainingTask:
     """
     folder: ModelFolder = resolve(recipe.model)
     parameters, context, decoder = model_facts(folder.path, folder.reference)
-    chosen = choose(recipe, parameters=parameters, context=context, decoder=decoder, processes=_processes())
+    chosen = choose(recipe, parameters=parameters, context=context, decoder=decoder, processes=process_count())
     module, name = TASKS[recipe.task]
     task: TrainingTask = getattr(import_module(module), name)(recipe, folder, chosen)
+    check_launch(recipe, chosen.metric)
     task.read()
     return task
 
@@ -95,68 +93,117 @@ def finetune(recipe: Recipe, *, resume: bool = False, progress: Progress | None 
     import torch
     from transformers import set_seed
 
-    main = int(os.environ.get("RANK", "0")) == 0
+    from llmrec.train.cost import PeakMemory, foretold
+    from llmrec.train.log import draw_curves
+
+    main = process_rank() == 0
     task = prepare(recipe)
     run = Path(recipe.output)
     state = RunState.open(run, recipe, task, resume=resume, main=main)
-    checkpoints = run / "checkpoints"
-    last = last_checkpoint(checkpoints) if resume else None
+    last = last_checkpoint(run / "checkpoints", clear=main) if resume else None
+    if resume and last is None and main:
+        logger.warning("%s: there is no checkpoint to go on from; starting anew", run)
     torch.set_num_threads(task.chosen.threads)
     set_seed(recipe.training.seed)
-    with quiet():
-        task.load()
-    base = state.kept_or("base", lambda: _measured(task, task.splits, base=True)) if recipe.evaluation.base else {}
-    arguments = training_arguments(
-        recipe,
-        task.chosen,
-        checkpoints,
-        steps=count_steps(recipe, len(task.lengths().tokens)),
-        has_dev=bool(task.splits.dev),
-    )
-    best = Best(run / "best", greater=task.chosen.metric != "loss")
-    if last is not None:
-        best.load(int(last.name.removeprefix("checkpoint-")))
-    heard = callbacks(run, main=main, quiet=progress is None and not sys.stderr.isatty(), progress=progress)
-    with quiet():
-        trainer = _trainer(task, arguments, heard, best)
-    started = time.monotonic()
-    try:
-        result = trainer.train(resume_from_checkpoint=str(last) if last else None)
-    except OSError as error:
-        raise disk_error(error, checkpoints) from error
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        step = (
-            "Lower training.micro_batch_size or data.max_tokens, or set training.gradient_checkpointing; then --resume."
-        )
-        raise TrainingError("out of memory", next_step=step) from error
-    seconds = state.add_seconds(time.monotonic() - started)
-    if any(getattr(callback, "interrupted", False) for callback in heard):
-        return Finetuned(run, None, {}, interrupted=True)
-    best.restore(task.model)
-    tuned = _measured(task, task.splits, base=False)
-    if not main:
-        return Finetuned(run, None, {})
-    trained = _training(task, trainer, result, seconds, best)
-    metrics = {**compared(base, tuned, task.splits), "training": trained, "chosen": task.chosen.as_dict()}
-    draw_curves(run / "log.csv", run / "curves.png", task.chosen.metric)
-    folder = publish(task, run, metrics)
+    memory = PeakMemory(task.chosen.device)
+    with hushed():
+        with quiet():
+            task.load()
+        estimate = foretold(task, memory.before, run)
+        base = state.kept_or("base", lambda: _measured(task, task.splits, base=True)) if recipe.evaluation.base else {}
+        best = Best(run / "best", greater=task.chosen.metric != "loss")
+        trainer, interrupted = _train(task, run, last, best, progress)
+        if interrupted:
+            return Finetuned(run, None, {}, interrupted=True)
+        peak = memory.peak()
+        if shards(recipe):
+            # the parts are brought together in a model of its own
+            trainer.take_apart(best)
+            if not main:
+                return Finetuned(run, None, {})
+            with quiet():
+                task.load()
+        best.restore(task.model)
+        tuned = _measured(task, task.splits, base=False)
+        if not main:
+            return Finetuned(run, None, {})
+        trained = _training(task, trainer, best)
+        metrics = {
+            **compared(base, tuned, task.splits),
+            "training": trained,
+            "chosen": task.chosen.as_dict(),
+            "estimate": estimate.beside(peak, trained["seconds"], trained["epochs"]),
+        }
+        draw_curves(run / "log.csv", run / "curves.png", task.chosen.metric)
+        folder = publish(task, run, metrics)
     shutil.rmtree(run / "best", ignore_errors=True)
     return Finetuned(run, folder, metrics)
 
 
-def _trainer(task: TrainingTask, arguments: dict[str, Any], heard: list[Any], best: Best) -> Any:
+def _train(task: TrainingTask, run: Path, last: Path | None, best: Best, progress: Progress | None) -> tuple[Any, bool]:
+    """Train from the beginning or from ``last``; returns the trainer and whether it was interrupted."""
+    import torch
+
+    from llmrec.train.interrupt import Interrupt, Steering
+    from llmrec.train.log import Bar, Log, watched
+
+    recipe, main, examples = task.recipe, process_rank() == 0, len(task.lengths().tokens)
+    checkpoints, steps = run / "checkpoints", count_steps(recipe, examples)
+    arguments = training_arguments(recipe, task.chosen, checkpoints, steps=steps, has_dev=bool(task.splits.dev))
+    step = step_of(last) if last else 0
+    best.load(step)
+    if main:
+        best.forget_after(step)
+    heard: list[Any] = [Log(run, main=main, step=step, progress=progress)]
+    bar = Bar(task.chosen.metric) if main and progress is None and watched() else None
+    with quiet():
+        trainer = _trainer(task, arguments, [*heard, *([bar] if bar else [])])
+    steering = Steering(trainer)
+    trainer.add_callback(steering)
+    with Interrupt(main=main) as signals:
+        _watch(trainer, task, best, signals.asked)
+        try:
+            if last is not None:
+                trainer.take_up(last)
+                owed = bool(task.splits.dev) and evaluation_due(recipe, examples, step)
+                if owed and step not in dict(best.values):
+                    trainer.evaluate_late()
+            if last is None or not (trainer.enough or step >= steps):
+                trainer.train(resume_from_checkpoint=str(last) if last else None)
+        except OSError as error:
+            raise disk_error(error, checkpoints) from error
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            remedy = "Lower training.micro_batch_size or data.max_tokens, or set training.gradient_checkpointing."
+            raise TrainingError(f"{told_by()}out of memory", next_step=f"{remedy} Then start anew.") from error
+        except RuntimeError as error:
+            if not lost_the_others(error):
+                raise
+            step_ = "See what the other process says; then go on with --resume."
+            raise TrainingError(f"{told_by()}another process has ended", next_step=step_) from error
+        finally:
+            trainer.stop_clock()
+            if bar:
+                bar.close()
+    return trainer, steering.interrupted
+
+
+def _trainer(task: TrainingTask, arguments: dict[str, Any], heard: list[Any]) -> Any:
     from transformers import PrinterCallback, ProgressCallback
 
-    recipe, chosen = task.recipe, task.chosen
     trainer = task.trainer(arguments, heard)
     for other in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(other)
     for parameter in trainer.model.parameters():
         # trl holds the adapters of quantised models in bfloat16, which small updates do not move
-        if parameter.requires_grad and chosen.precision in ("int8", "nf4"):
+        if parameter.requires_grad and task.chosen.precision in ("int8", "nf4"):
             parameter.data = parameter.data.float()
+    return trainer
+
+
+def _watch(trainer: Any, task: TrainingTask, best: Best, asked: Callable[[], bool]) -> None:
+    recipe, chosen = task.recipe, task.chosen
     looked_at = task.splits.dev[: recipe.evaluation.limit]
-    measured = chosen.metric != "loss" and bool(looked_at)
+    measured = chosen.metric != "loss" and bool(looked_at) and not shards(recipe)
     trainer.watch(
         measure=(lambda: task.measure(looked_at).means()) if measured else None,
         metric=chosen.metric,
@@ -164,8 +211,9 @@ def _trainer(task: TrainingTask, arguments: dict[str, Any], heard: list[Any], be
         patience=recipe.evaluation.patience if recipe.evaluation.every != "end" else None,
         lengths=task.lengths().tokens,
         grouped=recipe.training.group_by_length,
+        keep=recipe.training.keep,
+        asked=asked,
     )
-    return trainer
 
 
 def _measured(task: TrainingTask, splits: Splits, *, base: bool) -> dict[str, Measured]:
@@ -178,13 +226,13 @@ def _measured(task: TrainingTask, splits: Splits, *, base: bool) -> dict[str, Me
     return found
 
 
-def _training(task: TrainingTask, trainer: Any, result: Any, seconds: float, best: Best) -> dict[str, Any]:
+def _training(task: TrainingTask, trainer: Any, best: Best) -> dict[str, Any]:
     from llmrec.train.loading import count_trained
 
     trained, total = count_trained(task.model)
     lengths = task.lengths()
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
-    epochs = float(trainer.state.epoch or 0)
+    epochs, seconds = float(trainer.state.epoch or 0), trainer.trained_seconds()
     return {
         "examples": len(lengths.tokens),
         "cut": lengths.cut,
@@ -200,10 +248,6 @@ def _training(task: TrainingTask, trainer: Any, result: Any, seconds: float, bes
         "trained_weights": trained,
         "all_weights": total,
     }
-
-
-def _processes() -> int:
-    return max(1, int(os.environ.get("WORLD_SIZE", "1")))
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -73,12 +73,6 @@ class RunState:
         self._write()
         return made
 
-    def add_seconds(self, seconds: float) -> float:
-        """Seconds of training so far, over all parts of the run."""
-        self._known["seconds"] = self._known.get("seconds", 0.0) + seconds
-        self._write()
-        return float(self._known["seconds"])
-
     def _write(self) -> None:
         if self._main:
             with atomic_file(self.folder / "run.json", mode="w") as file:
