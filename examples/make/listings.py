@@ -57,7 +57,8 @@ def listing(product: Mapping[str, Any], headline: str, cells: Mapping[str, str],
     text = headline if chance.random() < 0.4 else product["title"]
     text = " ".join(text.replace(brand, " ").split()).strip(" –-·,") if brand else text
     for name, value in cells.items():
-        if name not in ("price", "brand") and forms([value]) - forms([text]) - FILLERS:
+        unspaced = not value.isascii() and value in text
+        if name not in ("price", "brand") and not unspaced and forms([value]) - forms([text]) - FILLERS:
             text += f", {value}"
     text = _model(text, cells.get("model", ""), chance)
     text = _order(text, chance)
@@ -126,7 +127,9 @@ def _units(text: str, chance: random.Random) -> str:
 
 def _exchanged(text: str, words: Mapping[str, list[str]], share: float, chance: random.Random) -> str:
     for word, others in words.items():
-        bounded = rf"(?<!\w){re.escape(word)}(?!\w)" if word.isascii() else re.escape(word)
+        # 保温杯 stands within a run of letters, but 白色 is no colour of 奶白色
+        before = r"(?<!\w)" if word.isascii() else r"(?<![^\W\d_])" if words is WORDS["colours"] else ""
+        bounded = before + re.escape(word) + (r"(?!\w)" if word.isascii() else "")
         if re.search(bounded, text, re.IGNORECASE) and chance.random() < share:
             other = chance.choice(others)
             text = re.sub(bounded, lambda _, other=other: other, text, count=1, flags=re.IGNORECASE)
