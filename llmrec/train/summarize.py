@@ -96,10 +96,11 @@ class SummarizeTask(TrainingTask):
         from datasets import Dataset
         from trl import SFTConfig, SFTTrainer
 
+        from llmrec.train.fast import FastMixin
         from llmrec.train.steps import StepsMixin
 
-        class Trainer(StepsMixin, SFTTrainer):  # type: ignore[misc]
-            """trl's, with our batches and checks."""
+        class Trainer(StepsMixin, FastMixin, SFTTrainer):  # type: ignore[misc]
+            """trl's, with our batches, steps and checks."""
 
         dev = [self.encoder.encode(e.conversation, e.answer, self.chosen.max_tokens) for e in self._looked_at()]
         packing = self._packing()

@@ -1,0 +1,240 @@
+"""The faster training step: the same loss, gradients and weights as the libraries' own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from llmrec.recipes import Recipe
+from llmrec.train import fast
+from llmrec.train.fast import Way, _library_loss
+from llmrec.train.fused import GatedProduct, HeadLoss, LowRank, RootMeanSquare, fused
+from llmrec.train.ragged import in_one_line
+from llmrec.train.tokens import collate
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 300, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "initializer_range": 0.2, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
+}  # fmt: skip
+
+
+def made(kind: str = "llama", **more: Any) -> Any:
+    import transformers
+
+    names = {"llama": "Llama", "qwen2": "Qwen2", "qwen3": "Qwen3"}
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{names[kind]}Config")(**{**SIZES, **more})
+    return transformers.AutoModelForCausalLM.from_config(config)
+
+
+def adapted(model: Any, method: str, **more: Any) -> Any:
+    import peft
+
+    low_rank: dict[str, Any] = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear"}
+    configs: dict[str, Callable[[], Any]] = {
+        "lora": lambda: peft.LoraConfig(task_type="CAUSAL_LM", **low_rank, **more),
+        "dora": lambda: peft.LoraConfig(task_type="CAUSAL_LM", use_dora=True, **low_rank, **more),
+        "ia3": lambda: peft.IA3Config(
+            task_type="CAUSAL_LM", target_modules=["k_proj", "v_proj", "down_proj"], feedforward_modules=["down_proj"]
+        ),
+    }
+    if method == "full":
+        return model
+    model = peft.get_peft_model(model, configs[method]())
+    torch.manual_seed(1)
+    for parameter in model.parameters():  # a new adapter changes nothing, and hides what is wrong with it
+        if parameter.requires_grad:
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    return model
+
+
+def batch(shared: int) -> dict[str, Any]:
+    """Rows of many lengths, ``shared`` tokens alike at their beginning; a trained token in the middle of one."""
+    drawn = torch.Generator().manual_seed(2)
+    begin = torch.randint(3, 300, (shared,), generator=drawn).tolist()
+    rows = []
+    for length, answer in ((30, 4), (11, 1), (19, 12), (19, 2)):
+        ids = begin + torch.randint(3, 300, (length,), generator=drawn).tolist()
+        labels = [-100] * (len(ids) - answer) + ids[-answer:]
+        rows.append({"input_ids": ids, "labels": labels})
+    rows[0]["labels"][shared + 5] = rows[0]["input_ids"][shared + 5]
+    return collate(rows, 2)
+
+
+def gradients(model: Any, loss: Any) -> dict[str, Any]:
+    model.zero_grad()
+    loss.backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def test_rows_in_one_line() -> None:
+    begin = list(range(10, 18))
+    rows = [
+        {"input_ids": [*begin, 1, 2, 3], "labels": [-100] * 9 + [2, 3]},
+        {"input_ids": [*begin, 4], "labels": [-100] * 8 + [4]},
+        {"input_ids": [*begin, 5, 6], "labels": [-100] * 8 + [5, -100]},
+    ]
+    line = in_one_line(collate(rows, 0))
+    assert line.input_ids.tolist() == [[*begin, 1, 2, 3, 4, 5, 6]]
+    assert line.position_ids.tolist() == [[*range(8), 8, 9, 10, 8, 8, 9]]
+    assert (line.shared, line.sizes) == (8, [8, 3, 1, 2])
+    # 2 is told from 1 (at 8), 3 from 2 (at 9); 4 and 5 from the end of what all begin with
+    assert line.seen.tolist() == [8, 9, 7, 7]
+    assert line.labels.tolist() == [2, 3, 4, 5]
+    inf = float("inf")
+    mask = [[0.0] * 9 + [-inf, -inf], [0.0] * 10 + [-inf], [0.0] * 11]
+    assert line.mask(3, torch.zeros(1)).tolist() == mask
+    apart = in_one_line(collate(rows, 0), share=False)
+    assert apart.sizes == [11, 9, 10]
+    assert apart.seen.tolist() == [8, 9, 11 + 7, 20 + 7]
+
+
+@pytest.mark.parametrize(
+    ("rows", "shared"),
+    [
+        ([[1, 2, 3, 4, 5, 6, 7, 9, 9], [1, 2, 3, 4, 5, 6, 7, 8, 9]], 0),  # 7 alike: too few
+        ([[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 4, 5, 6, 7, 8, 9]], 8),  # the last of a row stays in it
+        ([[1, 2, 3, 4, 5, 6, 7, 8, 9]], 0),
+    ],
+)
+def test_what_is_shared(rows: list[list[int]], shared: int) -> None:
+    given = [{"input_ids": row, "labels": [-100] * (len(row) - 1) + row[-1:]} for row in rows]
+    assert in_one_line(collate(given, 0)).shared == shared
+
+
+def test_trained_tokens_are_never_shared() -> None:
+    rows = [{"input_ids": list(range(20)), "labels": [-100] * 10 + list(range(10, 20))} for _ in range(2)]
+    assert in_one_line(collate(rows, 0)).shared == 10
+
+
+@pytest.mark.parametrize("shared", [0, 40])
+@pytest.mark.parametrize("method", ["lora", "dora", "ia3", "full"])
+def test_loss_and_gradients_are_the_librarys(method: str, shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+    def norm(self: Any, x: Any) -> Any:  # the library's goes down to float32
+        return self.weight * x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + self.variance_epsilon)
+
+    monkeypatch.setattr(LlamaRMSNorm, "forward", norm)
+    model = adapted(made(), method).double()
+    inputs = batch(shared)
+    theirs = _library_loss(model, inputs)
+    wanted = gradients(model, theirs)
+    way = Way(model)
+    with way.taken():
+        ours, count = way.loss(model, inputs)
+        found = gradients(model, ours)
+    assert count == 4 + 1 + 12 + 2 + 1
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-12)
+    assert found.keys() == wanted.keys()
+    for name, gradient in found.items():
+        torch.testing.assert_close(gradient, wanted[name], rtol=1e-9, atol=1e-11)
+    assert model.config._attn_implementation == "sdpa"
+    assert not any("forward" in vars(module) for module in model.modules())
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "qwen3"])
+def test_other_models_in_float32(kind: str) -> None:
+    model = adapted(made(kind), "lora")
+    way = Way(model)
+    assert way.differs() is None
+    with way.taken():
+        ours, _ = way.loss(model, batch(20))
+    assert ours.item() == pytest.approx(_library_loss(model, batch(20)).item(), rel=1e-5)
+
+
+def test_gradients_are_those_of_finite_differences() -> None:
+    torch.manual_seed(0)
+
+    def given(*shape: int) -> Any:
+        return torch.randn(*shape, dtype=torch.float64, requires_grad=True)
+
+    weight, bias = torch.randn(5, 4, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+    lora: Any = lambda x, a, b: LowRank.apply(x, weight, bias, a, b, 1.5)  # noqa: E731
+    assert torch.autograd.gradcheck(lora, (given(2, 3, 4), given(2, 4), given(5, 2)))
+    scale = torch.randn(4, dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda x: RootMeanSquare.apply(x, scale, 1e-5), (given(2, 3, 4),))
+    assert torch.autograd.gradcheck(GatedProduct.apply, (given(3, 4), given(3, 4)))
+    labels = torch.randint(0, 7, (200,))
+    head = torch.randn(7, 4, dtype=torch.float64)
+    hidden = given(200, 4)
+    assert torch.autograd.gradcheck(lambda h: HeadLoss.apply(h, head, None, labels), (hidden,), fast_mode=True)
+
+
+def test_layers_that_are_not_known_stay() -> None:
+    dropped = adapted(made(), "lora", lora_dropout=0.1)
+    with fused(dropped) as count:
+        assert count == 7 + 3  # the norms and the gated products, no adapter
+    assert Way(dropped).share is False
+    with fused(adapted(made(), "lora")) as count:
+        assert count == 7 + 3 + 3 * 7
+    with fused(adapted(made(), "ia3")) as count:
+        assert count == 7 + 3
+    with fused(made()) as count:  # trained norms: only the products are left
+        assert count == 3
+
+
+def test_adapters_can_be_switched_off() -> None:
+    model = adapted(made(), "lora")
+    inputs = batch(0)
+    way = Way(model)
+    with model.disable_adapter(), way.taken():
+        ours, _ = way.loss(model, inputs)
+    with model.disable_adapter():
+        assert ours.item() == pytest.approx(_library_loss(model, inputs).item(), rel=1e-5)
+
+
+def test_another_result_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = adapted(made(), "lora")
+    right = GatedProduct.forward
+    monkeypatch.setattr(GatedProduct, "forward", staticmethod(lambda ctx, gate, up: 1.5 * right(ctx, gate, up)))
+    reason = Way(model).differs()
+    assert reason is not None
+    assert reason.startswith("the losses are")
+    assert model.training
+
+
+@pytest.mark.parametrize("changes", [(), ("training.gradient_checkpointing=true",), ("method.name=dora",)])
+def test_training_ends_with_the_same_weights(
+    tiny_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, changes: tuple[str, ...]
+) -> None:
+    from safetensors.torch import load_file
+
+    from llmrec.train import finetune
+
+    short = ("training.max_steps=5", "training.log_every=1", "evaluation.every=2", "evaluation.metric=loss", *changes)
+    taken = []
+    way = fast.FastMixin._fast_way
+
+    def noted(self: Any) -> Any:
+        taken.append(way(self))
+        return taken[-1]
+
+    monkeypatch.setattr(fast.FastMixin, "_fast_way", noted)
+    ours = finetune(tiny_recipe(*short, f"output={tmp_path}/ours"))
+    assert all(isinstance(each, Way) for each in taken)
+    assert taken
+    monkeypatch.setattr(fast.FastMixin, "_fast_way", lambda self: None)
+    theirs = finetune(tiny_recipe(*short, f"output={tmp_path}/theirs"))
+    assert ours.folder is not None
+    assert theirs.folder is not None
+    for key in ("first_loss", "last_loss"):
+        assert ours.metrics["training"][key] == pytest.approx(theirs.metrics["training"][key], rel=1e-5)
+    for (_, a), (_, b) in zip(
+        ours.metrics["training"]["evaluations"], theirs.metrics["training"]["evaluations"], strict=True
+    ):
+        assert a == pytest.approx(b, rel=1e-5)
+    wanted = load_file(theirs.folder / "adapter_model.safetensors")
+    for name, weight in load_file(ours.folder / "adapter_model.safetensors").items():
+        torch.testing.assert_close(weight, wanted[name], rtol=1e-3, atol=2e-5)
+
+
+def test_virtual_tokens_go_the_librarys_way(tiny_recipe: Callable[..., Recipe]) -> None:
+    from llmrec.train import finetune
+
+    done = finetune(tiny_recipe("method.name=prompt", "method.tokens=4", "training.max_steps=2", "method.rank=null"))
+    assert done.metrics["training"]["steps"] == 2
