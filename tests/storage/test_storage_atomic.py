@@ -53,6 +53,18 @@ def test_a_folder_replaces_another_whole(tmp_path: Path) -> None:
         pass
 
 
+def test_files_of_a_folder_are_readable_as_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with atomic_folder(tmp_path / "a") as folder:
+            (folder / "weights").touch(mode=0o600)
+            (folder / "run.sh").touch(mode=0o700)
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "a").iterdir()}
+    assert modes == {"weights": 0o640, "run.sh": 0o740}
+
+
 def test_an_error_about_another_file_stays_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), atomic_file(tmp_path / "out") as _:
         (tmp_path / "absent").read_bytes()

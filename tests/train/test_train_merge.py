@@ -14,7 +14,7 @@ from made_models import adapter, bert, language_model
 
 from llmrec.errors import InputError, ModelError, StorageError, TrainingError
 from llmrec.storage import read_manifest, sha256_file
-from llmrec.train.likeness import Answers, likeness, pairs_of, read_texts
+from llmrec.train.likeness import Answers, likeness, pairs_of, read_texts, shared_start
 from llmrec.train.merge import merge
 
 TEXTS = ("red mug 12", "a tent")
@@ -220,6 +220,19 @@ def test_likeness_by_hand() -> None:
         "score_difference"
     ] == pytest.approx(0.2)
     assert pairs_of(["a", "b", "c"]) == [("a", "b"), ("b", "c"), ("c", "a")]
+
+
+def test_what_all_texts_begin_with_counts_for_nothing() -> None:
+    """Tokens 1, 1 are the template's; the models differ there alone, and in what they foretell of the second text."""
+    tokens = [[1, 1, 0], [1, 1, 1, 0]]
+    assert shared_start(tokens) == 2
+    assert [shared_start(rows) for rows in ([[1, 2]], [[1, 2], [1, 2]], [[1], [2]])] == [0, 2, 0]
+    even, odd = [0.5, 0.5], [0.25, 0.75]
+    before = Answers([np.log([even] * 3).astype(np.float32), np.log([even] * 4).astype(np.float32)], tokens)
+    after = [[odd, even, even], [odd, even, odd, even]]
+    found = likeness("causal-lm", before, Answers([np.log(rows).astype(np.float32) for rows in after], tokens))
+    # positions 1 and 2 of the first, 1, 2 and 3 of the second: one of five differs
+    assert (found["tokens"], found["kl"]) == (5, pytest.approx(0.1438 / 5, abs=1e-4))
 
 
 def test_texts_of_ones_own(tmp_path: Path) -> None:
