@@ -156,7 +156,8 @@ class Embed(Section):
     #: Ranks they are taken from: the first are often products that nobody has labelled yet.
     mine_from: Positive = 2
     mine_to: Positive = 30
-    #: Products of the same batch that match the query too, or are this near to its own product, count for nothing.
+    #: Products of the same batch that match the query too, or are this near to its own product, count for nothing. The
+    #: cosine is that of the untrained model, without what its vectors of all products have in common.
     mask_false_negatives: StrictBool = True
     mask_above: Share = 0.95
     #: Texts that are held in memory at once while the batch may be as large as it likes (gradient cache).

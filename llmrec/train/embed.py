@@ -41,6 +41,8 @@ CHUNK = 512
 ROOM, GPU_SHARE = 2 << 30, 0.4
 #: Numbers that a layer keeps of each token for the way back, in units of the hidden size.
 KEPT = 34
+#: Products among which the share of near-duplicates is told, when it is above this.
+SAMPLE, MASKED = 1000, 0.1
 #: Texts that a saved encoder is compared on.
 COMPARED = 64
 
@@ -212,7 +214,13 @@ class EmbedTask(TrainingTask):
         if embed.hard_negatives or (embed.mask_false_negatives and embed.mask_above < 1):
             with limited(self.model, self.chosen.max_tokens):
                 vectors = encode(self.model, [self.prompts["document"] + self.items[k].whole for k in self._keys])
-        mined = self._mined(vectors, number, group, known) if embed.hard_negatives and vectors is not None else None
+        near = None
+        if vectors is not None and embed.mask_false_negatives and embed.mask_above < 1:
+            near = centred(vectors)
+            self._tell_masked(near)
+        mined = None
+        if vectors is not None and embed.hard_negatives:
+            mined = self._mined(vectors, near, number, group, known)
         width = embed.hard_negatives or max((len(e.negatives) for e in train), default=0)
         rows = [*self.rows, *(row._replace(example=row.example + len(train)) for row in self._dev_rows)]
         negatives = np.empty((len(rows), width), dtype=np.int64)
@@ -227,14 +235,22 @@ class EmbedTask(TrainingTask):
             negatives=negatives,
             known=[known[row.example] for row in rows],
             group=group,
-            vectors=vectors if embed.mask_false_negatives and embed.mask_above < 1 else None,
+            vectors=near,
             above=embed.mask_above,
             masked=embed.mask_false_negatives,
         )
 
+    def _tell_masked(self, near: NDArray[np.float32]) -> None:
+        some = near[:SAMPLE]
+        share = float((some @ some.T >= self.recipe.embed.mask_above).sum() - len(some)) / max(1, len(some) ** 2)
+        if share > MASKED:
+            what = "of all pairs of products are taken for near-duplicates and teach nothing: raise embed.mask_above"
+            logger.warning("%.0f%% %s", 100 * share, what)
+
     def _mined(
         self,
         vectors: NDArray[np.float32],
+        near: NDArray[np.float32] | None,
         number: dict[str, int],
         group: NDArray[np.int64],
         known: Sequence[Sequence[int]],
@@ -246,9 +262,9 @@ class EmbedTask(TrainingTask):
 
         def barred(place: int) -> NDArray[np.bool_]:
             found = outside | np.isin(group, known[place])
-            if embed.mask_false_negatives:
+            if near is not None:
                 for key in train[place].positives:
-                    found = found | (vectors @ vectors[number[key]] >= embed.mask_above)
+                    found = found | (near @ near[number[key]] >= embed.mask_above)
             return found
 
         def work() -> list[list[int]]:
@@ -318,6 +334,14 @@ def _ranks(
         for name in METRICS:
             values[name] += found[name].tolist()
     return values
+
+
+def centred(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Unit vectors without what all have in common (Mu and Viswanath 2018, arXiv 1702.01417).
+
+    The vectors of a language model all point one way: their plain cosines are above 0.9 whatever the texts are.
+    """
+    return _unit(vectors - vectors.mean(axis=0))
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

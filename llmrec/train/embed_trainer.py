@@ -48,7 +48,8 @@ def embed_trainer(
         def get_batch_sampler(self, dataset: Any, batch_size: int, *args: Any, **kwargs: Any) -> Any:
             if dataset is not self.train_dataset:
                 return super().get_batch_sampler(dataset, batch_size, *args, **kwargs)
-            return ProductBatches(lengths, products, batch_size, seed=self.args.seed, grouped=grouped)
+            self._sampler = ProductBatches(lengths, products, batch_size, seed=self.args.seed, grouped=grouped)
+            return self._sampler
 
         def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
             folder = Path(output_dir or self.args.output_dir)
