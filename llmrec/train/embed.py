@@ -126,7 +126,6 @@ class EmbedTask(TrainingTask):
 
         self.model = self._fresh(self.chosen)
         self._own_length = self.model.max_seq_length
-        self._truth = self._known()
         if self.recipe.method.name != "full":
             for parameter in self.model.parameters():
                 parameter.requires_grad_(False)
@@ -144,6 +143,8 @@ class EmbedTask(TrainingTask):
         if over:
             step = f"The vectors of {self.folder.reference} have {self.model.get_embedding_dimension()} numbers."
             raise InputError(f"embed.matryoshka: {over[0]} is too long", next_step=step)
+        # nothing is trained yet, and an adapter starts as nothing: this is the untrained model still
+        self._truth = self._known()
         self.model.max_seq_length = self.chosen.max_tokens
         loss = contrastive_loss(
             self.model,
@@ -201,7 +202,7 @@ class EmbedTask(TrainingTask):
         return None if columns * self.chosen.micro_batch_size <= texts else min(texts, self.chosen.micro_batch_size)
 
     def _known(self) -> Truth:
-        """What is known to match, and the hard negatives: by the untrained model, before an adapter is put on it."""
+        """What is known to match, what is alike and what are hard negatives, by the untrained model."""
         embed, train = self.recipe.embed, self.splits.train
         used = [*self.pool, *(key for e in (*train, *self.splits.dev) for key in (*e.grades, *e.negatives))]
         self._keys = list(dict.fromkeys(used))
