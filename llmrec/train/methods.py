@@ -21,6 +21,8 @@ PROMPT_TEXT = {
     "prefer": "Summarise the product for a shopper. Say what it is, its attributes, and nothing that is not given.",
     "rerank": "Are the two offers the same product? Compare brand, model number, size and colour. Answer yes or no.",
 }
+#: Layers on top of the model: a pooler's is called "dense" like those of the blocks, and no task reads it.
+HEADS = r"(.*\.)?(classifier|score|lm_head|pooler|cls)(\..*)?"
 #: Ends of names of the layers of attention, over the usual architectures.
 ATTENTION = (
     "q_proj", "k_proj", "v_proj", "o_proj", "qkv_proj", "query_key_value", "query", "key", "value",
@@ -53,6 +55,7 @@ def peft_config(recipe: Recipe, model: Any, task_type: str) -> Any | None:
             lora_alpha=method.alpha or 2 * rank,
             lora_dropout=method.dropout or 0.0,
             target_modules=find_targets(model, method.targets or "auto"),
+            exclude_modules=None if isinstance(method.targets, tuple) else HEADS,
             use_rslora=method.name == "rslora",
             use_dora=method.name == "dora",
             init_lora_weights=True if method.init in (None, "default") else method.init,  # type: ignore[arg-type]
@@ -60,7 +63,12 @@ def peft_config(recipe: Recipe, model: Any, task_type: str) -> Any | None:
         )
     if method.name == "ia3":
         values, feedforward = _ia3_targets(model, method.targets or "auto")
-        return peft.IA3Config(target_modules=values + feedforward, feedforward_modules=feedforward, **common)
+        return peft.IA3Config(
+            target_modules=values + feedforward,
+            feedforward_modules=feedforward,
+            exclude_modules=None if isinstance(method.targets, tuple) else HEADS,
+            **common,
+        )
     if method.name == "prompt":
         text = method.text or PROMPT_TEXT[recipe.task]
         return peft.PromptTuningConfig(
