@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -19,14 +20,20 @@ FORMAT = 1
 
 
 def new_output(output: str | Path) -> Path:
-    """Where to write.
+    """Where to write; asked before the minutes of work, not after.
 
     Raises:
-        InputError: Something is there already.
+        InputError: Something is there already, or nothing can be written there.
     """
     path = Path(output).expanduser()
     if path.exists() or path.is_symlink():
         raise InputError(f"{path}: exists already", next_step="Give another name with -o, or remove it.")
+    parent = path.absolute().parent
+    while not parent.exists():
+        parent = parent.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        step = "Choose another place for the output."
+        raise InputError(f"{path}: nothing can be written in {parent}", next_step=step)
     return path
 
 

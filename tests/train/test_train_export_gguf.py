@@ -152,6 +152,23 @@ def test_a_full_disk(llama: Path, tiny_disk: Callable[[str], Path]) -> None:
         assert list(disk.iterdir()) == []
 
 
+def test_what_a_killed_export_left_goes_and_bad_places_are_known_at_once(llama: Path, tmp_path: Path) -> None:
+    import subprocess
+
+    from llmrec.storage.leftovers import owned_prefix
+
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    out = tmp_path / "m.gguf"
+    dead = tmp_path / f"{owned_prefix(out).rpartition('-')[0].rpartition('-')[0]}-{ended.pid}-abcd1234.partial"
+    dead.mkdir()
+    (dead / "m.gguf").write_bytes(b"half")
+    export_gguf(str(llama), out, kind="f32", texts=TEXTS)
+    assert list(tmp_path.iterdir()) == [out]
+    with pytest.raises(InputError, match="nothing can be written in"):
+        export_gguf(str(llama), out / "inside" / "n.gguf")
+
+
 def steps_of(*steps: dict[str, Any], normal: str | None = None) -> dict[str, Any]:
     return {
         "normalizer": {"type": normal} if normal else None,
