@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from llmrec.errors import InputError, ModelError
@@ -132,6 +132,20 @@ def choose(recipe: Recipe, *, parameters: int, context: int | None, decoder: boo
         metric=METRICS[recipe.task] if recipe.evaluation.metric == "auto" else recipe.evaluation.metric,
         threads=choose_threads(None if training.threads == "auto" else training.threads),
     )
+
+
+def fitted(chosen: Chosen, *, longest: int, shared: int) -> Chosen:
+    """A larger micro-batch where the examples turn out shorter than they may be, or begin alike.
+
+    Args:
+        longest: Tokens of the longest example.
+        shared: Tokens that all examples begin with, which are computed once in a micro-batch.
+    """
+    share = chosen.micro_batch_size * chosen.accumulation
+    room = MICRO_TOKENS[chosen.device]
+    fits = [n for n in range(1, share + 1) if share % n == 0 and shared + n * (longest - shared) <= room]
+    size = max([chosen.micro_batch_size, *fits])
+    return replace(chosen, micro_batch_size=size, accumulation=share // size)
 
 
 def model_facts(path: Any, reference: str) -> tuple[int, int | None, bool]:

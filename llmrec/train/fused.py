@@ -1,8 +1,8 @@
 """Parts of a language model in fewer passes over memory while it is trained on a processor.
 
 Each function here computes what the library's own layers compute, with gradients written out: nothing is kept that is
-not needed, nothing is cast, and the sums are made in place. They stand in only where a layer is exactly the known one,
-in float32 (or wider), without dropout; every other layer is left as it is.
+not needed, large tensors are not cast, and the sums are made in place. They stand in only where a layer is exactly the
+known one, in one precision throughout, without dropout; every other layer is left as it is.
 """
 
 from __future__ import annotations
@@ -16,15 +16,20 @@ from torch.autograd import Function
 
 #: Positions whose logits are held at once: 25 MB for a vocabulary of 50,000.
 HEAD_ROWS = 128
-WIDE = (torch.float32, torch.float64)
+PRECISIONS = (torch.float32, torch.float64, torch.bfloat16)
 
 
 class LowRank(Function):
-    """``x W' + b + s (x A') B'`` with frozen ``W`` (LoRA, Hu et al. 2021): one pass in place for the adapter's part."""
+    """``x W' + b + s (x A') B'`` with frozen ``W`` (LoRA, Hu et al. 2021): one pass in place for the adapter's part.
+
+    ``A`` and ``B`` may be wider than the rest; they are small, and are computed with in its precision.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, bias: Any, a: Any, b: Any, scale: float) -> Any:
         flat = x.reshape(-1, x.shape[-1])
+        ctx.wide = a.dtype
+        a, b = a.to(x.dtype), b.to(x.dtype)
         down = flat @ a.t()
         out = flat @ weight.t() if bias is None else torch.addmm(bias, flat, weight.t())
         out.addmm_(down, b.t(), alpha=scale)
@@ -37,8 +42,8 @@ class LowRank(Function):
         flat, down, weight, a, b = ctx.saved_tensors
         grad = grads[0].reshape(-1, grads[0].shape[-1])
         up = (grad @ b).mul_(ctx.scale)
-        to_a = up.t() @ flat
-        to_b = (grad.t() @ down).mul_(ctx.scale)
+        to_a = (up.t() @ flat).to(ctx.wide)
+        to_b = (grad.t() @ down).to(ctx.wide).mul_(ctx.scale)
         to_x = None
         if ctx.needs_input_grad[0]:
             to_x = (grad @ weight).addmm_(up, a).view(ctx.shape)
@@ -46,20 +51,21 @@ class LowRank(Function):
 
 
 class RootMeanSquare(Function):
-    """RMSNorm with frozen weights (Zhang and Sennrich 2019)."""
+    """RMSNorm with frozen weights (Zhang and Sennrich 2019), in float32 at least."""
 
     @staticmethod
     def forward(ctx: Any, x: Any, weight: Any, eps: float) -> Any:
-        scale = torch.linalg.vector_norm(x, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        scale = torch.linalg.vector_norm(wide, dim=-1, keepdim=True).square_().div_(x.shape[-1]).add_(eps).rsqrt_()
         ctx.save_for_backward(x, weight, scale)
-        return (x * scale).mul_(weight)
+        return (wide * scale).to(x.dtype).mul_(weight)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         x, weight, scale = ctx.saved_tensors
-        inner = grads[0] * weight
-        along = (inner * x).sum(-1, keepdim=True).mul_(scale.pow(3)).div_(-x.shape[-1])
-        return inner.mul_(scale).addcmul_(x, along), None, None
+        wide, inner = x.to(scale.dtype), (grads[0] * weight).to(scale.dtype)
+        along = (inner * wide).sum(-1, keepdim=True).mul_(scale.pow(3)).div_(-x.shape[-1])
+        return inner.mul_(scale).addcmul_(wide, along).to(x.dtype), None, None
 
 
 class GatedProduct(Function):
@@ -131,23 +137,28 @@ def _stand_in(module: Any) -> Callable[..., Any] | None:
         return _low_rank(module, own)
     weight: Any = getattr(module, "weight", None)
     norm = type(module).__name__.endswith("RMSNorm") and hasattr(module, "variance_epsilon")
-    if norm and weight.dtype in WIDE and not weight.requires_grad:
+    if norm and weight.dtype in PRECISIONS and not weight.requires_grad:
         eps = module.variance_epsilon
-        return lambda x: RootMeanSquare.apply(x, module.weight, eps) if _plain(x) else own(x)
+        return lambda x: RootMeanSquare.apply(x, module.weight, eps) if _plain(x, weight) else own(x)
     names = ("gate_proj", "up_proj", "down_proj", "act_fn")
     if all(hasattr(module, name) for name in names) and type(module.act_fn).__name__ in ("SiLU", "SiLUActivation"):
 
         def gated(x: Any) -> Any:
-            if not _plain(x):
-                return own(x)
-            return module.down_proj(GatedProduct.apply(module.gate_proj(x), module.up_proj(x)))
+            gate, up = module.gate_proj(x), module.up_proj(x)
+            if _plain(gate, up):
+                return module.down_proj(GatedProduct.apply(gate, up))
+            return module.down_proj(module.act_fn(gate) * up)
 
         return gated
     return None
 
 
-def _plain(x: Any) -> bool:
-    return torch.is_grad_enabled() and x.dtype in WIDE and not torch.is_autocast_enabled(x.device.type)
+def _plain(x: Any, other: Any) -> bool:
+    """Whether gradients are wanted and all is in one precision, which autocast would leave as it is."""
+    if not torch.is_grad_enabled() or x.dtype != other.dtype or x.dtype not in PRECISIONS:
+        return False
+    kind = x.device.type
+    return not torch.is_autocast_enabled(kind) or x.dtype == torch.get_autocast_dtype(kind)
 
 
 def _is_low_rank(module: Any) -> bool:
@@ -160,7 +171,7 @@ def _is_low_rank(module: Any) -> bool:
     name = module.active_adapters[0]
     a, b, base = module.lora_A[name], module.lora_B[name], module.base_layer
     frozen = not base.weight.requires_grad and (base.bias is None or not base.bias.requires_grad)
-    whole = base.weight.dtype in WIDE and a.weight.dtype == b.weight.dtype == base.weight.dtype
+    whole = base.weight.dtype in PRECISIONS and a.weight.dtype == b.weight.dtype
     return (
         frozen and whole and name not in module.lora_variant and b.bias is None
         and isinstance(module.lora_dropout[name], torch.nn.Identity)
@@ -172,7 +183,7 @@ def _low_rank(module: Any, own: Callable[..., Any]) -> Callable[..., Any]:
     a, b, base, scale = module.lora_A[name], module.lora_B[name], module.base_layer, module.scaling[name]
 
     def forward(x: Any, *args: Any, **kwargs: Any) -> Any:
-        if not _plain(x) or module.disable_adapters or module.merged or args or kwargs:
+        if not _plain(x, base.weight) or module.disable_adapters or module.merged or args or kwargs:
             return own(x, *args, **kwargs)
         return LowRank.apply(x, base.weight, base.bias, a.weight, b.weight, scale)
 

@@ -68,6 +68,9 @@ class PreferTask(SummarizeTask):
         self.splits = Splits(train, dev, test)
         return self.splits
 
+    def settle(self) -> None:
+        """Nothing: both answers go through the model, padded."""
+
     @cached_property
     def pairs(self) -> list[tuple[Tokens, Tokens]]:
         """The training preferences as tokens."""

@@ -73,6 +73,7 @@ def prepare(recipe: Recipe) -> TrainingTask:
     task: TrainingTask = getattr(import_module(module), name)(recipe, folder, chosen)
     check_launch(recipe, chosen.metric)
     task.read()
+    task.settle()
     return task
 
 

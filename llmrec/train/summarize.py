@@ -13,11 +13,12 @@ import msgspec
 from llmrec.errors import InputError, ModelError
 from llmrec.recipes import VIRTUAL_TOKENS
 from llmrec.train.answers import Answer, read_answers
+from llmrec.train.chosen import fitted
 from llmrec.train.files import hold_out, refuse_shared
 from llmrec.train.loading import load_for_training
 from llmrec.train.methods import PROMPT_TEXT, peft_config
 from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
-from llmrec.train.tokens import IGNORED, ExampleEncoder, Tokens, collate
+from llmrec.train.tokens import IGNORED, ExampleEncoder, Tokens, collate, common_beginning
 
 #: Room that written answers get beyond the longest reference, when nothing else is said.
 SLACK = 1.25
@@ -71,6 +72,13 @@ class SummarizeTask(TrainingTask):
         if not found:
             raise InputError("data.train: every example is too long", next_step="Raise data.max_tokens.")
         return found
+
+    def settle(self) -> None:
+        method, free = self.recipe.method, self.recipe.training.micro_batch_size == "auto"
+        if not free or self.chosen.device != "cpu" or method.name in VIRTUAL_TOKENS or self.recipe.training.compile:
+            return
+        shared = 0 if method.dropout else common_beginning(self.encoded)
+        self.chosen = fitted(self.chosen, longest=max(len(t.input_ids) for t in self.encoded), shared=shared)
 
     def lengths(self) -> Lengths:
         found = self.encoded

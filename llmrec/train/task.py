@@ -84,6 +84,9 @@ class TrainingTask(ABC):
             InputError: A file, row or field that cannot be used.
         """
 
+    def settle(self) -> None:  # noqa: B027
+        """Choose anew, now that the examples are known, what was left to us."""
+
     @abstractmethod
     def lengths(self) -> Lengths:
         """Tokens of each training example as it will be trained on."""

@@ -81,6 +81,15 @@ def end_of_turn(tokenizer: Any) -> int:
     return int(tokenizer.eos_token_id)
 
 
+def common_beginning(rows: Sequence[Tokens]) -> int:
+    """Tokens that all rows begin with, none of them trained and none the last of its row."""
+    first, last = (min(rows, key=lambda t: t.input_ids).input_ids, max(rows, key=lambda t: t.input_ids).input_ids)
+    most = min(min(len(t.input_ids) - 1, len(t.labels) - t.trained) for t in rows)
+    # what the first and the last in order begin with, all between them do
+    same = (i for i in range(most) if first[i] != last[i])
+    return next(same, most)
+
+
 def collate(batch: Sequence[dict[str, list[int]]], pad: int) -> dict[str, Any]:
     """Examples to int64 tensors ``[n, longest]``, padded on the right: input_ids, attention_mask, labels."""
     import torch

@@ -11,10 +11,11 @@ import torch
 
 from llmrec.recipes import Recipe
 from llmrec.train import fast
+from llmrec.train.chosen import Chosen, fitted
 from llmrec.train.fast import Way, _library_loss
 from llmrec.train.fused import GatedProduct, HeadLoss, LowRank, RootMeanSquare, fused
 from llmrec.train.ragged import in_one_line
-from llmrec.train.tokens import collate
+from llmrec.train.tokens import Tokens, collate, common_beginning
 
 SIZES: dict[str, Any] = {
     "vocab_size": 300, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4,
@@ -111,6 +112,25 @@ def test_trained_tokens_are_never_shared() -> None:
     assert in_one_line(collate(rows, 0)).shared == 10
 
 
+def test_micro_batches_grow_where_examples_are_short_or_alike() -> None:
+    left = Chosen("cpu", "fp32", 5e-4, 2, 8, 1, 1024, "rougeL", 1)
+    assert (left.micro_batch_size, left.accumulation) == (2, 8)
+    # 330 + 4 x 270 = 1,410 of 2,048 tokens; 8 rows would be 2,490
+    grown = fitted(left, longest=600, shared=330)
+    assert (grown.micro_batch_size, grown.accumulation) == (4, 4)
+    assert fitted(left, longest=128, shared=0).micro_batch_size == 16
+    assert fitted(left, longest=1024, shared=0) == left
+
+
+def test_common_beginning() -> None:
+    def tokens(*ids: int) -> Tokens:
+        return Tokens(list(ids), [-100] * (len(ids) - 1) + [ids[-1]])
+
+    assert common_beginning([tokens(1, 2, 3, 4), tokens(1, 2, 5, 6), tokens(1, 2, 3, 9)]) == 2
+    assert common_beginning([tokens(1, 2, 3, 4), tokens(1, 2, 3, 4)]) == 3  # the trained one stays
+    assert common_beginning([tokens(1, 2), tokens(2, 2)]) == 0
+
+
 @pytest.mark.parametrize("shared", [0, 40])
 @pytest.mark.parametrize("method", ["lora", "dora", "ia3", "full"])
 def test_loss_and_gradients_are_the_librarys(method: str, shared: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,6 +165,28 @@ def test_other_models_in_float32(kind: str) -> None:
     with way.taken():
         ours, _ = way.loss(model, batch(20))
     assert ours.item() == pytest.approx(_library_loss(model, batch(20)).item(), rel=1e-5)
+
+
+def test_bfloat16_is_as_near_to_float32_as_the_librarys() -> None:
+    inputs = batch(20)
+    model = adapted(made(), "lora")
+    truth = gradients(model, _library_loss(model, inputs))
+    for parameter in model.parameters():
+        if not parameter.requires_grad:  # as a recipe has it: adapters stay in float32
+            parameter.data = parameter.data.to(torch.bfloat16)
+
+    def off(found: dict[str, Any]) -> float:
+        return sum(float((found[name] - truth[name]).square().sum()) for name in truth) ** 0.5
+
+    way = Way(model)
+    with torch.autocast("cpu", torch.bfloat16):
+        theirs = off(gradients(model, _library_loss(model, inputs)))
+        with way.taken():
+            loss, _ = way.loss(model, inputs)
+            assert type(loss.grad_fn).__name__ == "HeadLossBackward"
+            found = gradients(model, loss)
+    assert {gradient.dtype for gradient in found.values()} == {torch.float32}
+    assert 0 < off(found) < 1.2 * theirs
 
 
 def test_gradients_are_those_of_finite_differences() -> None:
