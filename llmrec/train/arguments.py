@@ -60,6 +60,8 @@ def training_arguments(recipe: Recipe, chosen: Chosen, folder: Path, *, steps: i
         "load_best_model_at_end": False,
         "deepspeed": training.deepspeed,
         "remove_unused_columns": False,
+        # whole models may have layers that a task does not use (a pooler)
+        "ddp_find_unused_parameters": recipe.method.name == "full",
     }
     if training.gradient_checkpointing:
         arguments["gradient_checkpointing_kwargs"] = {"use_reentrant": False}

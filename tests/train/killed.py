@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
+import socket
 from collections.abc import Sequence
 from typing import Any
 
 LOADED = ["llmrec.train.run", "llmrec.train.summarize", "llmrec.train.steps", "llmrec.train.log", "trl", "datasets"]
-
-
-def _die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def train_part(text: str, changes: Sequence[str], resume: bool, point: str, at: int, number: int) -> None:
@@ -57,10 +53,31 @@ def train_part(text: str, changes: Sequence[str], resume: bool, point: str, at: 
 
 def start(*arguments: Any) -> int:
     """Run ``train_part`` and return its exit code (``-9``: killed)."""
+    (code,) = start_all([({}, arguments)])
+    return code
+
+
+def start_two(*arguments: Sequence[Any]) -> list[int]:
+    """Run ``train_part`` in two processes that train together, each with its own arguments; returns the exit codes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true"}
+    return start_all([({**common, "RANK": str(i), "LOCAL_RANK": str(i)}, a) for i, a in enumerate(arguments)])
+
+
+def start_all(parts: Sequence[tuple[dict[str, str], Sequence[Any]]]) -> list[int]:
+    """Run several at a time, each with additions to its environment; returns the exit codes."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(LOADED)
-    process = context.Process(target=train_part, args=arguments)
-    process.start()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode
+    processes = [context.Process(target=_begin, args=part) for part in parts]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    return [int(process.exitcode or 0) for process in processes]
+
+
+def _begin(environment: dict[str, str], arguments: Sequence[Any]) -> None:
+    os.environ.update(environment)
+    train_part(*arguments)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import csv
+import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +76,32 @@ training: {{epochs: 3, batch_size: 4, micro_batch_size: 2, learning_rate: 1e-3, 
 evaluation: {{base: false, max_new_tokens: 4, patience: null}}
 output: {folder}/run
 """
+
+
+#: What a line of the log may not differ in.
+SAME = ("step", "epoch", "loss", "learning_rate", "grad_norm", "eval_loss", "eval_rougeL")
+
+
+class Place:
+    """A folder with examples, and the recipe over them."""
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        folder.mkdir()
+        write_rows(folder / "train.jsonl", 24)
+        write_rows(folder / "dev.jsonl", 4, first=100)
+        self.text, self.run = recipe_text(model, folder), folder / "run"
+
+    def train(self, changes: Sequence[str], *, resume: bool = False) -> None:
+        from llmrec.recipes import parse_recipe
+        from llmrec.train import finetune
+
+        done = finetune(parse_recipe(self.text, changes), resume=resume)
+        assert done.folder is not None
+
+    def log(self) -> list[tuple[str, ...]]:
+        """The text of each line: floats as they are written out."""
+        with open(self.run / "log.csv", newline="", encoding="utf-8") as file:
+            return [tuple(row.get(name, "") for name in SAME) for row in csv.DictReader(file)]
+
+    def weights(self) -> str:
+        return hashlib.sha256((self.run / "adapter" / "adapter_model.safetensors").read_bytes()).hexdigest()
