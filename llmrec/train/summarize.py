@@ -60,7 +60,7 @@ class SummarizeTask(TrainingTask):
     def encoded(self) -> list[Tokens]:
         """The training examples as tokens; those too long are cut, dropped or refused as the recipe says."""
         how, limit = self.recipe.data.too_long, self.chosen.max_tokens
-        found = [self.encoder.encode(e.conversation, e.answer, limit) for e in self.splits.train]
+        found = [self._tokens(e) for e in self.splits.train]
         self._dropped = 0
         if how == "refuse" and any(t.cut for t in found):
             first = next(e.id for e, t in zip(self.splits.train, found, strict=True) if t.cut)
@@ -79,6 +79,18 @@ class SummarizeTask(TrainingTask):
             return
         shared = 0 if method.dropout else common_beginning(self.encoded)
         self.chosen = fitted(self.chosen, longest=max(len(t.input_ids) for t in self.encoded), shared=shared)
+
+    def _tokens(self, example: Answer) -> Tokens:
+        """One example as tokens; empty and cut where even the middle of its text cannot make it fit."""
+        try:
+            return self.encoder.encode(example.conversation, example.answer, self.chosen.max_tokens)
+        except InputError as error:
+            if self.recipe.data.too_long != "cut":
+                return Tokens([], [], cut=1)
+            step = "Raise data.max_tokens, or set data.too_long to drop."
+            raise InputError(
+                f"{example.id} cannot be cut to data.max_tokens: {error.message}", next_step=step
+            ) from error
 
     def lengths(self) -> Lengths:
         found = self.encoded
@@ -110,7 +122,7 @@ class SummarizeTask(TrainingTask):
         class Trainer(StepsMixin, FastMixin, SFTTrainer):  # type: ignore[misc]
             """trl's, with our batches, steps and checks."""
 
-        dev = [self.encoder.encode(e.conversation, e.answer, self.chosen.max_tokens) for e in self._looked_at()]
+        dev = [tokens for tokens in map(self._tokens, self._looked_at()) if tokens.input_ids]
         packing = self._packing()
         return Trainer(
             model=self.model,
