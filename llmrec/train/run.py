@@ -74,6 +74,7 @@ def prepare(recipe: Recipe) -> TrainingTask:
     check_launch(recipe, chosen.metric)
     task.read()
     task.settle()
+    task.lengths()  # examples that do not fit are told before the model is loaded
     return task
 
 
