@@ -6,7 +6,6 @@ wholes. What is saved is one encoder in that library's layout, adapters merged.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -19,30 +18,25 @@ from numpy.typing import NDArray
 
 from llmrec.embed.loading import own_prompts
 from llmrec.errors import InputError
-from llmrec.evaluate.ranking import per_query
 from llmrec.models import ModelFolder
 from llmrec.recipes import Recipe
 from llmrec.train.chosen import Chosen
 from llmrec.train.contrastive import Truth, contrastive_loss
 from llmrec.train.embed_trainer import embed_trainer
-from llmrec.train.encoders import encode, limited, load_sentence_encoder, merged, note_settings, save_encoder
-from llmrec.train.mining import kept, mine
+from llmrec.train.encoders import (
+    encode,
+    limited,
+    load_sentence_encoder,
+    merged,
+    note_settings,
+    save_encoder,
+    texts_at_once,
+)
+from llmrec.train.mining import kept, mine, tell_near
 from llmrec.train.retrieval_data import Item, RetrievalExample, read_splits
+from llmrec.train.retrieval_measure import centred, ranks, unit
 from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
 
-logger = logging.getLogger(__name__)
-
-METRICS = ("mrr", "ndcg@10", "recall@1", "recall@10")
-#: Products of a ranking that are looked at.
-DEPTH = 1000
-#: Queries that are compared with all products at once.
-CHUNK = 512
-#: Memory for what a training step keeps of its texts, on a processor; on a GPU the share of its memory.
-ROOM, GPU_SHARE = 2 << 30, 0.4
-#: Numbers that a layer keeps of each token for the way back, in units of the hidden size.
-KEPT = 34
-#: Products among which the share of near-duplicates is told, when it is above this.
-SAMPLE, MASKED = 1000, 0.1
 #: Texts that a saved encoder is compared on.
 COMPARED = 64
 
@@ -184,20 +178,12 @@ class EmbedTask(TrainingTask):
 
     def _chunk(self) -> int | None:
         """Texts that go through the model at once; None when the whole batch fits."""
-        import torch
-
         if self.recipe.embed.chunk is not None:
             return self.recipe.embed.chunk if self.recipe.embed.chunk < self.chosen.micro_batch_size else None
-        config = self.model[0].auto_model.config.get_text_config()
-        size = 4 if self.chosen.precision == "fp32" else 2
-        each = config.num_hidden_layers * config.hidden_size * KEPT * size
-        if self.recipe.training.gradient_checkpointing:
-            each = max(each // config.num_hidden_layers, config.num_hidden_layers * config.hidden_size * size)
-        room = ROOM
-        if self.chosen.device.startswith("cuda"):
-            room = int(GPU_SHARE * torch.cuda.get_device_properties(self.chosen.device).total_memory)
         longest = min(self.chosen.max_tokens, max(max(pair) for pair in self._tokens))
-        texts = max(1, room // (each * longest))
+        texts = texts_at_once(
+            self.model, self.chosen, longest, checkpointing=self.recipe.training.gradient_checkpointing
+        )
         columns = 2 + self._truth.negatives.shape[1]
         return None if columns * self.chosen.micro_batch_size <= texts else min(texts, self.chosen.micro_batch_size)
 
@@ -218,7 +204,7 @@ class EmbedTask(TrainingTask):
         near = None
         if vectors is not None and embed.mask_false_negatives and embed.mask_above < 1:
             near = centred(vectors)
-            self._tell_masked(near)
+            tell_near(near, embed.mask_above)
         mined = None
         if vectors is not None and embed.hard_negatives:
             mined = self._mined(vectors, near, number, group, known)
@@ -240,13 +226,6 @@ class EmbedTask(TrainingTask):
             above=embed.mask_above,
             masked=embed.mask_false_negatives,
         )
-
-    def _tell_masked(self, near: NDArray[np.float32]) -> None:
-        some = near[:SAMPLE]
-        share = float((some @ some.T >= self.recipe.embed.mask_above).sum() - len(some)) / max(1, len(some) ** 2)
-        if share > MASKED:
-            what = "of all pairs of products are taken for near-duplicates and teach nothing: raise embed.mask_above"
-            logger.warning("%.0f%% %s", 100 * share, what)
 
     def _mined(
         self,
@@ -296,11 +275,11 @@ class EmbedTask(TrainingTask):
             (vectors[[place[t] for t in left]], vectors[[place[t] for t in right]])
             for left, right in ((asked[0], titles), (asked[1], wholes))
         ]
-        values = _ranks(fields, keys, examples)
+        values = ranks(fields, keys, examples)
         for dims in self.recipe.embed.matryoshka:
             if dims < vectors.shape[1]:
-                cut = [(_unit(left[:, :dims]), _unit(right[:, :dims])) for left, right in fields]
-                values |= {f"{name} ({dims} numbers)": v for name, v in _ranks(cut, keys, examples).items()}
+                cut = [(unit(left[:, :dims]), unit(right[:, :dims])) for left, right in fields]
+                values |= {f"{name} ({dims} numbers)": v for name, v in ranks(cut, keys, examples).items()}
         return Measured(values=values)
 
     def save(self, folder: Path) -> None:
@@ -313,37 +292,3 @@ class EmbedTask(TrainingTask):
         lowest = save_encoder(model, folder, before, texts, self.chosen.precision)
         embed = self.recipe.embed
         note_settings(folder, matryoshka=list(embed.matryoshka), temperature=embed.temperature, saved_cosine=lowest)
-
-
-def _ranks(
-    fields: Sequence[tuple[NDArray[np.float32], NDArray[np.float32]]],
-    keys: Sequence[str],
-    examples: Sequence[RetrievalExample],
-) -> dict[str, list[float]]:
-    """Metrics of each example, by the mean of the cosines of both fields."""
-    values: dict[str, list[float]] = {name: [] for name in METRICS}
-    for start in range(0, len(examples), CHUNK):
-        some = examples[start : start + CHUNK]
-        scores = sum(left[start : start + CHUNK] @ right.T for left, right in fields) / len(fields)
-        run = {}
-        for number, row in enumerate(np.asarray(scores)):
-            best = np.argsort(-row, kind="stable")[:DEPTH]
-            run[str(number)] = {keys[i]: float(row[i]) for i in best}
-        # only what is right counts: a lower grade is a variant of it
-        qrels = {str(i): dict.fromkeys(e.positives, 1) for i, e in enumerate(some)}
-        found = per_query(run, qrels, METRICS, queries=list(qrels))
-        for name in METRICS:
-            values[name] += found[name].tolist()
-    return values
-
-
-def centred(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Unit vectors without what all have in common (Mu and Viswanath 2018, arXiv 1702.01417).
-
-    The vectors of a language model all point one way: their plain cosines are above 0.9 whatever the texts are.
-    """
-    return _unit(vectors - vectors.mean(axis=0))
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)

@@ -25,6 +25,10 @@ PLAIN_LENGTH = 512
 #: Lowest cosine between a vector of the trained model and that of the saved one. Quantised weights are merged into
 #: 16-bit ones, so what was rounded away comes back.
 SAME = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999, "int8": 0.98, "nf4": 0.9}
+#: Memory for what a training step keeps of its texts, on a processor; on a GPU the share of its memory.
+ROOM, GPU_SHARE = 2 << 30, 0.4
+#: Numbers that a layer keeps of each token for the way back, in units of the hidden size.
+KEPT = 34
 
 
 def load_sentence_encoder(path: Path, reference: str, chosen: Chosen, *, full: bool, pooling: str) -> Any:
@@ -106,6 +110,21 @@ def limited(model: Any, tokens: int) -> Iterator[None]:
         yield
     finally:
         model.max_seq_length = before
+
+
+def texts_at_once(model: Any, chosen: Chosen, tokens: int, *, checkpointing: bool) -> int:
+    """About how many texts of so many tokens go through the model together, with what is kept for the way back."""
+    import torch
+
+    config = model[0].auto_model.config.get_text_config()
+    size = 4 if chosen.precision == "fp32" else 2
+    each = config.num_hidden_layers * config.hidden_size * KEPT * size
+    if checkpointing:
+        each = max(each // config.num_hidden_layers, config.num_hidden_layers * config.hidden_size * size)
+    room = ROOM
+    if chosen.device.startswith("cuda"):
+        room = int(GPU_SHARE * torch.cuda.get_device_properties(chosen.device).total_memory)
+    return max(1, room // (each * tokens))
 
 
 def encode(model: Any, texts: Sequence[str], *, batch: int = 64) -> NDArray[np.float32]:

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 #: Queries that are compared with all items at once.
 CHUNK = 512
+#: Products among which the share of near-duplicates is told, when it is above this.
+SAMPLE, MASKED = 1000, 0.1
 
 
 def mine(
@@ -54,6 +56,15 @@ def mine(
             places = np.random.default_rng([seed, number]).permutation(len(ranked))[:count]
             found.append(ranked[np.sort(places)].tolist())
     return found
+
+
+def tell_near(vectors: NDArray[np.float32], above: float) -> None:
+    """Warn where so many products are taken for near-duplicates of each other that little is left to learn from."""
+    some = vectors[:SAMPLE]
+    share = float((some @ some.T >= above).sum() - len(some)) / max(1, len(some) ** 2)
+    if share > MASKED:
+        what = "of all pairs of products are taken for near-duplicates and teach nothing: raise embed.mask_above"
+        logger.warning("%.0f%% %s", 100 * share, what)
 
 
 def kept(path: Path, identity: Any, make: Callable[[], list[list[int]]]) -> list[list[int]]:

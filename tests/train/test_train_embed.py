@@ -14,7 +14,8 @@ from llmrec.embed import load_encoder
 from llmrec.errors import InputError
 from llmrec.recipes import Recipe, load_recipe, parse_recipe
 from llmrec.train import finetune, prepare
-from llmrec.train.embed import centred
+from llmrec.train.retrieval_data import RetrievalExample
+from llmrec.train.retrieval_measure import centred, ranks
 
 COLOURS = ("blue", "red", "green", "black", "white", "grey")
 THINGS = ("kettle", "mug", "lamp", "chair")
@@ -155,6 +156,16 @@ def test_vectors_that_all_point_one_way_are_no_near_duplicates() -> None:
     plain = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     assert (plain @ plain.T).min() > 0.98
     assert np.allclose(centred(plain) @ centred(plain).T, [[1, -1, 0, 0], [-1, 1, 0, 0], [0, 0, 1, -1], [0, 0, -1, 1]])
+
+
+def test_ranks_by_hand() -> None:
+    """Cosines .6 and .8 with the title, 1 and 0 with the whole: means .8 and .4; the second is right: rank 2."""
+    title = (np.array([[1, 0]], dtype=np.float32), np.array([[0.6, 0.8], [0.8, 0.6]], dtype=np.float32))
+    whole = (np.array([[1, 0]], dtype=np.float32), np.array([[1, 0], [0, 1]], dtype=np.float32))
+    example = RetrievalExample("q", "q", "q", {"b": 2, "a": 1})
+    found = ranks([title, whole], ["a", "b"], [example])
+    assert found["mrr"] == [0.5] and found["recall@1"] == [0.0] and found["recall@10"] == [1.0]
+    assert found["ndcg@10"] == pytest.approx([1 / np.log2(3)])
 
 
 def test_a_batch_is_never_cut_small_unless_the_recipe_says_so(made: Callable[..., Recipe]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from llmrec.errors import InputError
 from llmrec.recipes import Recipe, parse_recipe
-from llmrec.train.mining import kept, mine
+from llmrec.train.mining import kept, mine, tell_near
 from llmrec.train.product_batches import ProductBatches, product_batches
 from llmrec.train.retrieval_data import read_splits
 
@@ -145,3 +145,13 @@ def test_what_was_mined_is_kept_while_nothing_has_changed(tmp_path: Path) -> Non
     assert [kept(path, "a", work), kept(path, "a", work), kept(path, "b", work)] == [[[1]], [[1]], [[2]]]
     path.write_text("{")
     assert kept(path, "b", work) == [[3]]
+
+
+def test_a_mask_that_leaves_little_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Two of the four products are one: 2 of 16 pairs, 12%."""
+    vectors = np.array([[1, 0], [1, 0], [0, 1], [-1, 0]], dtype=np.float32)
+    tell_near(vectors, 0.95)
+    assert "12% of all pairs of products are taken for near-duplicates" in caplog.text
+    caplog.clear()
+    tell_near(vectors[1:], 0.95)
+    assert not caplog.text
