@@ -128,13 +128,16 @@ def ours(given: Examples, *, own: bool = True) -> Clock:
     return clock
 
 
-def plain(given: Examples, *, length: int | None, bf16: bool = False, limit: int | None = None) -> Clock:
+def plain(
+    given: Examples, *, length: int | None, bf16: bool = False, limit: int | None = None, eager: bool = False
+) -> Clock:
     """PEFT and transformers' ``Trainer`` on the same batches in the same order.
 
     Args:
         length: What every batch is padded to; None: its longest row.
         bf16: ``TrainingArguments(bf16=True)`` over weights in float32.
         limit: Only so many rows, one at a time.
+        eager: The library's other attention: how far two of its own ways are apart.
     """
     from torch.utils.data import SequentialSampler
     from transformers import Trainer, TrainingArguments
@@ -147,6 +150,8 @@ def plain(given: Examples, *, length: int | None, bf16: bool = False, limit: int
         return pad_to(collate(rows, given.pad), length, given.pad)
 
     model = fresh(given)
+    if eager:
+        model.get_base_model().set_attn_implementation("eager")
     clock = Clock()
     arguments = dict(given.arguments) | {"bf16": bf16}
     if limit:

@@ -112,7 +112,7 @@ class Training(Section):
     packing: StrictBool = False
     #: Half the memory for about 40% more time.
     gradient_checkpointing: StrictBool = False
-    #: Compile the model's layers: pays from some hundred steps.
+    #: Compile the model's layers, for long trainings on a GPU; on a processor it shuts out our own faster step.
     compile: StrictBool = False
     seed: Annotated[int, Field(strict=True, ge=0)] = 0
     threads: Positive | Auto = "auto"
