@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -62,19 +62,7 @@ def _told(done: Finetuned) -> str:
         f"{done.folder}: {trained['steps']} steps over {trained['examples']} examples in {trained['seconds']:.0f} s "
         f"({trained['tokens_per_second']:.0f} tokens/s)"
     )
-    rows: list[list[str]] = []
-    for split in ("dev", "test"):
-        for name, values in done.metrics.get(split, {}).items():
-            if isinstance(values, dict) and "tuned" in values:
-                rows.append([split, name, *(_cell(values.get(key)) for key in ("base", "tuned", "difference"))])
-        for name, part in done.metrics.get(split, {}).get("parts", {}).items():
-            rows.append([split, f"f1, {name}", "-", _cell(part["f1"]), "-"])
+    from llmrec.train.compare import told
+
+    rows = [[split, *row] for split in ("dev", "test") for row in told(done.metrics.get(split, {}))]
     return f"{head}\n{table(['examples', 'metric', 'untrained', 'trained', 'difference'], rows)}" if rows else head
-
-
-def _cell(estimate: dict[str, Any] | None) -> str:
-    if not estimate:
-        return "-"
-    if estimate.get("low") is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

@@ -10,6 +10,7 @@ import numpy as np
 
 from llmrec.evaluate.detection import DECISION_NAMES, SCORE_NAMES, decision_statistic, score_statistic
 from llmrec.evaluate.intervals import bootstrap, bootstrap_means, paired_test
+from llmrec.evaluate.results import Estimate
 from llmrec.train.task import Measured, Splits
 
 
@@ -77,3 +78,17 @@ def _part(labels: Sequence[bool], scores: Sequence[float], threshold: float) -> 
 
 def _estimate(values: Sequence[float]) -> dict[str, Any]:
     return dict(msgspec.to_builtins(bootstrap_means(np.array(values, dtype=float)[:, None])[0]))
+
+
+def told(split: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """What ``compared`` found of a split, as text: metric, untrained, trained, difference; ``-`` for nothing."""
+    rows = [
+        (name, _cell(values.get("base")), _cell(values["tuned"]), _cell(values.get("difference")))
+        for name, values in split.items()
+        if isinstance(values, dict) and "tuned" in values
+    ]
+    return rows + [(f"f1, {name}", "-", _cell(part["f1"]), "-") for name, part in split.get("parts", {}).items()]
+
+
+def _cell(estimate: dict[str, Any] | None) -> str:
+    return str(msgspec.convert(estimate, Estimate)) if estimate else "-"

@@ -15,9 +15,8 @@ from typing import Any
 
 from llmrec.errors import InputError
 from llmrec.train.answers import Answer, read_rows
-from llmrec.train.files import hold_out, refuse_shared
 from llmrec.train.summarize import SummarizeTask
-from llmrec.train.task import Lengths, Measured, Splits
+from llmrec.train.task import Lengths, Measured
 from llmrec.train.tokens import IGNORED, Tokens
 
 
@@ -54,19 +53,8 @@ def read_preferences(name: str, prompt: str | None) -> list[Preference]:
 class PreferTask(SummarizeTask):
     """Learns to prefer; measured by how often the wanted answer is the likelier one, by its tokens' mean."""
 
-    def read(self) -> Splits:
-        data = self.recipe.data
-        train = [e for name in data.train for e in read_preferences(name, data.prompt)][: data.limit]
-        dev = read_preferences(data.dev, data.prompt) if data.dev else []
-        if not data.dev and data.dev_share:
-            train, dev = hold_out(train, data.dev_share, lambda e: e.group, seed=self.recipe.training.seed)
-        test = read_preferences(data.test, data.prompt) if data.test else []
-        for name, other in (("dev", dev), ("test", test)):
-            refuse_shared(train, other, lambda e: e.group, name)
-        if not train:
-            raise InputError("data.train: no examples are left to learn from", next_step="Lower data.dev_share.")
-        self.splits = Splits(train, dev, test)
-        return self.splits
+    def _examples(self, name: str) -> list[Any]:
+        return read_preferences(name, self.recipe.data.prompt)
 
     def settle(self) -> None:
         """Nothing: both answers go through the model, padded."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from llmrec.recipes import dump_recipe
 from llmrec.storage import atomic_folder, write_manifest
+from llmrec.train.compare import told
 from llmrec.train.task import TrainingTask
 
 FORMAT = 1
@@ -59,25 +60,13 @@ def card(task: TrainingTask, metrics: dict[str, Any]) -> str:
         "",
     ]
     for split in ("dev", "test"):
-        rows = {k: v for k, v in metrics.get(split, {}).items() if isinstance(v, dict) and "tuned" in v}
-        rows |= {f"f1, {name}": {"tuned": part["f1"]} for name, part in metrics.get(split, {}).get("parts", {}).items()}
+        rows = told(metrics.get(split, {}))
         if not rows:
             continue
         what = "chose the checkpoint" if split == "dev" else "measured once"
         lines += [f"On {metrics[split]['examples']} {split} examples ({what}), with 95% intervals:", ""]
         lines += ["| metric | untrained | trained | difference |", "|---|---|---|---|"]
-        lines += [
-            f"| {k} | {_cell(v.get('base'))} | {_cell(v['tuned'])} | {_cell(v.get('difference'))} |"
-            for k, v in rows.items()
-        ]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
         lines.append("")
     lines.append("`recipe.yaml` has every setting, `metrics.json` every number.")
     return "\n".join(lines) + "\n"
-
-
-def _cell(estimate: dict[str, Any] | None) -> str:
-    if not estimate:
-        return "–"
-    if estimate.get("low") is None:
-        return f"{estimate['value']:.3f}"
-    return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"

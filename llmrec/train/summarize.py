@@ -29,17 +29,20 @@ class SummarizeTask(TrainingTask):
 
     def read(self) -> Splits:
         data = self.recipe.data
-        train = [e for name in data.train for e in read_answers(name, data.prompt)][: data.limit]
-        dev = read_answers(data.dev, data.prompt) if data.dev else []
+        train = [e for name in data.train for e in self._examples(name)][: data.limit]
+        dev = self._examples(data.dev) if data.dev else []
         if not data.dev and data.dev_share:
             train, dev = hold_out(train, data.dev_share, _group, seed=self.recipe.training.seed)
-        test = read_answers(data.test, data.prompt) if data.test else []
+        test = self._examples(data.test) if data.test else []
         for name, other in (("dev", dev), ("test", test)):
             refuse_shared(train, other, _group, name)
         if not train:
             raise InputError("data.train: no examples are left to learn from", next_step="Lower data.dev_share.")
         self.splits = Splits(train, dev, test)
         return self.splits
+
+    def _examples(self, name: str) -> list[Any]:
+        return read_answers(name, self.recipe.data.prompt)
 
     @cached_property
     def tokenizer(self) -> Any:
@@ -277,5 +280,5 @@ def _row(tokens: Tokens, packing: bool) -> dict[str, list[int]]:
     return {"input_ids": tokens.input_ids, "labels": tokens.labels}
 
 
-def _group(example: Answer) -> str:
-    return example.group
+def _group(example: Any) -> str:
+    return str(example.group)
