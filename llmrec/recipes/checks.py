@@ -25,6 +25,9 @@ METRICS = {
     "prefer": ("accuracy", "loss"),
 }
 
+#: What each task can do with an example that is too long.
+TOO_LONG = {"summarize": ("cut", "drop", "refuse"), "embed": ("cut", "refuse"), "rerank": ("cut",), "prefer": ("cut",)}
+
 Fault = tuple[tuple[str | int, ...], str]
 
 
@@ -55,6 +58,17 @@ def cross_faults(recipe: Recipe) -> Iterator[Fault]:
         yield ("data", "qrels"), "names products: give their catalog as data.products"
     if task == "embed" and recipe.embed.mine_from > recipe.embed.mine_to:
         yield ("embed", "mine_to"), f"{recipe.embed.mine_to} is below mine_from ({recipe.embed.mine_from})"
+    if recipe.data.prompt and task not in ("summarize", "prefer"):
+        yield ("data", "prompt"), f"means nothing for the task {task}"
+    for key in ("products", "qrels"):
+        if getattr(recipe.data, key) and task != "embed":
+            yield ("data", key), f"means nothing for the task {task} (it belongs to embed)"
+    if recipe.data.too_long not in TOO_LONG[task]:
+        yield ("data", "too_long"), f"{recipe.data.too_long} is not for the task {task} ({', '.join(TOO_LONG[task])})"
+    if task == "rerank" and not cross_encoder:
+        for key, plain in (("positive_weight", 1.0), ("drop_tokens", 0.0)):
+            if getattr(recipe.rerank, key) != plain:
+                yield ("rerank", key), "means nothing for the kind yes-no"
     if recipe.training.packing and task != "summarize":
         yield ("training", "packing"), f"only summarize packs its examples, not {task}"
     micro = recipe.training.micro_batch_size

@@ -79,7 +79,7 @@ class Data(Section):
     products: str | None = None
     #: Which products are right for which content; the files of examples then hold contents (embed).
     qrels: str | None = None
-    #: Prompt that products and contents are put into (summarize, prefer, rerank by yes or no).
+    #: Prompt that products are put into (summarize, prefer).
     prompt: str | None = None
     #: Most tokens of an example.
     max_tokens: Positive | Auto = "auto"
@@ -148,7 +148,6 @@ class Evaluation(Section):
 class Embed(Section):
     """Contrastive training of an encoder."""
 
-    loss: Literal["contrastive"] = "contrastive"
     #: Cosines are divided by this.
     temperature: Above = 0.05
     #: Hard negatives of each query, mined with the untrained model.
@@ -184,8 +183,6 @@ class Rerank(Section):
     swap: StrictBool = True
     #: Share of tokens that are dropped from a training pair.
     drop_tokens: Share = 0.0
-    #: Non-matching products for each matching pair when the examples name only those that match.
-    negatives: Positive = 4
 
 
 class Prefer(Section):

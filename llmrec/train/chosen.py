@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 #: Learning rate of each method at the default batch of 16, for a language model and for an encoder. Prompt learning
-#: moves few numbers and wants large steps: with the usual 1e-4 it learns next to nothing (eval/finetune_grid.md).
+#: moves few numbers and wants large steps. From the literature, not yet chosen by a measurement of ours.
 RATES: dict[str, tuple[float, float]] = {
     "full": (2e-5, 2e-5),
     "lora": (5e-4, 5e-4),

@@ -137,7 +137,7 @@ def _ia3_targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[list[str], 
     layers = linear_layers(model) if isinstance(wanted, str) else find_targets(model, wanted)
     values = [name for name in layers if name in IA3_VALUES]
     feedforward = [name for name in layers if name in IA3_FEEDFORWARD]
-    if not feedforward and not isinstance(model, tuple):
+    if not feedforward:
         # BERT and its kin call both layers of the block "dense": only the full path tells which is which
         paths = [name for name, _ in model.named_modules() if name.endswith("output.dense") and "attention" not in name]
         feedforward = paths if values else []

@@ -59,6 +59,9 @@ def read_pair_splits(recipe: Recipe) -> Splits:
     dev = read_labelled_pairs(data.dev) if data.dev else []
     if not data.dev and data.dev_share:
         train, dev = hold_out(train, data.dev_share, lambda pair: repr(pair.left), seed=recipe.training.seed)
+    if not dev:
+        step = "Give data.dev, or a data.dev_share above 0."
+        raise InputError("data.dev: without dev pairs there is no threshold", next_step=step)
     test = read_labelled_pairs(data.test) if data.test else []
     known = {_key(pair) for pair in train}
     for name, pairs in (("train", train), ("dev", dev), ("test", test)):

@@ -14,7 +14,6 @@ end, the artefact.
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import shutil
 from collections.abc import Callable
@@ -27,10 +26,9 @@ from llmrec.errors import TrainingError, disk_error
 from llmrec.models import ModelFolder, resolve
 from llmrec.models.quiet import quiet
 from llmrec.recipes import Recipe
-from llmrec.storage import atomic_file
 from llmrec.train.arguments import count_steps, evaluation_due, training_arguments
 from llmrec.train.checkpoints import Best, last_checkpoint, step_of
-from llmrec.train.chosen import Chosen, choose, model_facts
+from llmrec.train.chosen import choose, model_facts
 from llmrec.train.compare import compared
 from llmrec.train.launch import check_launch, hushed, lost_the_others, process_count, process_rank, shards, told_by
 from llmrec.train.publish import publish
@@ -250,15 +248,3 @@ def _training(task: TrainingTask, trainer: Any, best: Best) -> dict[str, Any]:
         "trained_weights": trained,
         "all_weights": total,
     }
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, whole or not at all."""
-    with atomic_file(path, mode="w") as file:
-        json.dump(value, file, ensure_ascii=False, indent=1)
-        file.write("\n")
-
-
-def settled(recipe: Recipe) -> Chosen:
-    """What ``auto`` means for a recipe on this machine."""
-    return prepare(recipe).chosen

@@ -235,7 +235,7 @@ def with_adapter(model: Any, task: TrainingTask, task_type: str = "CAUSAL_LM") -
         adapted = get_peft_model(model, config)
     except (ValueError, TypeError, RuntimeError, NotImplementedError) as error:
         method, precision = task.recipe.method.name, task.chosen.precision
-        step = "Take another method or precision (docs/finetune.md has the table of what works)."
+        step = "Take another method or precision."
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ModelError(f"{task.folder.reference}: no {method} in {precision}: {reason}", next_step=step) from error
     if task.recipe.method.name == "prefix" and not task.recipe.method.hidden and isinstance(task, SummarizeTask):
@@ -246,8 +246,8 @@ def with_adapter(model: Any, task: TrainingTask, task_type: str = "CAUSAL_LM") -
 def start_prefix(model: Any, task: SummarizeTask) -> None:
     """Start a prefix as the keys and values of real words.
 
-    Random ones take the place of the first token, which every layer looks to: the loss doubles before anything is
-    learned (measured: 7.3 against 3.6), and the usual numbers of steps do not bring it back.
+    Random ones take the place of the first token, which every layer looks to: on 24 titles of products the loss of
+    SmolLM2-135M goes from 3.78 to 6.78 before anything is learned, with words to 3.76.
     """
     from peft import initialize_kv_prefix_from_text
 

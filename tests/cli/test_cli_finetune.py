@@ -139,7 +139,7 @@ def test_recipes_list_copy_check(tmp_path: Path) -> None:
     assert "summarize-lora-cpu" in names
     target = tmp_path / "mine.yaml"
     assert invoke(app, ["recipes", "copy", "summarize-lora-cpu", "-o", str(target)]).exit_code == 0
-    assert "# 8 halves the adapter" in target.read_text()
+    assert "# the adapter's size grows with it" in target.read_text()
     twice = invoke(app, ["recipes", "copy", "summarize-lora-cpu", "-o", str(target)])
     assert twice.exit_code == 2 and "exists already" in twice.stderr
     assert invoke(app, ["recipes", "copy", "nosuch", "-o", str(tmp_path / "x.yaml")]).exit_code == 2
