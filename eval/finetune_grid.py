@@ -31,7 +31,7 @@ from llmrec.recipes.schema import MethodName
 RESULTS = Path(__file__).parent / "results"
 MODEL = "starter:smollm2-135m"
 METHODS = get_args(MethodName)
-PRECISIONS = ("fp32", "bf16", "int8", "nf4")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8", "nf4")
 LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes")
 QUESTION = "Write the title of this product."
 #: Most words of a description, so that the grid is about methods and not about long texts.
