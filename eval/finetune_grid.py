@@ -1,6 +1,7 @@
 """Every method in every precision: does it load, train, save, and come back? And how well does each learn?
 
     python eval/finetune_grid.py works               # all cells, a few steps each (about 40 CPU minutes)
+    python eval/finetune_grid.py rates --methods prompt --rates 1e-2 3e-2 1e-1    # on dev: how the defaults were chosen
     python eval/finetune_grid.py quality             # every method on the same budget, tested on held-out brands
     python eval/finetune_grid.py works --methods lora prefix --precisions fp32 nf4
 
@@ -36,6 +37,7 @@ LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes
 QUESTION = "Write the title of this product."
 #: Most words of a description, so that the grid is about methods and not about long texts.
 MOST_WORDS = 60
+SPLIT_SEED = 0
 
 #: Run in a fresh process: the adapter on its base again, its loss on the dev examples and a few words of an answer.
 RELOAD = """
@@ -81,10 +83,14 @@ def examples(data: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def split(rows: list[dict[str, Any]], sizes: dict[str, int], seed: int, folder: Path) -> dict[str, str]:
-    """Write a file for each part; no brand is in two of them."""
+def split(rows: list[dict[str, Any]], sizes: dict[str, int], folder: Path) -> dict[str, str]:
+    """Write a file for each part; no brand is in two of them.
+
+    The order of the brands is always the same and training comes first, so that what ``rates`` looks at is part of what
+    ``quality`` trains on, and none of it is tested.
+    """
     groups = sorted({row["group"] for row in rows})
-    order = [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
+    order = [groups[i] for i in np.random.default_rng(SPLIT_SEED).permutation(len(groups))]
     by_group: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         by_group.setdefault(row["group"], []).append(row)
@@ -99,17 +105,27 @@ def split(rows: list[dict[str, Any]], sizes: dict[str, int], seed: int, folder: 
     return paths
 
 
-def recipe_text(paths: dict[str, str], method: str, precision: str, seed: int, epochs: float, output: Path) -> str:
-    """One cell's recipe: only method and precision differ, all else is the default of each."""
+def recipe_text(
+    paths: dict[str, str], method: str, precision: str, seed: int, epochs: float, output: Path, rate: float | None
+) -> str:
+    """One cell's recipe: only method and precision (and the rate, where one is asked for) differ."""
+    tested = "test" in paths
     recipe = {
         "task": "summarize",
         "about": f"{method} in {precision}",
         "model": MODEL,
         "precision": precision,
         "method": {"name": method, **({"text": QUESTION} if method == "prompt" else {})},
-        "data": {"train": paths["train"], "dev": paths["dev"], **({"test": paths["test"]} if "test" in paths else {})},
-        "training": {"epochs": epochs, "batch_size": 8, "seed": seed, "log_every": 1},
-        "evaluation": {"metric": "loss", "patience": None},
+        "data": {"train": paths["train"], "dev": paths["dev"], **({"test": paths["test"]} if tested else {})},
+        "training": {
+            "epochs": epochs,
+            "batch_size": 8,
+            "seed": seed,
+            "log_every": 1,
+            **({"learning_rate": rate} if rate else {}),
+        },
+        # where nothing is tested, nothing needs to be written at length
+        "evaluation": {"metric": "loss", "patience": None, "base": tested, **({} if tested else {"max_new_tokens": 4})},
         "output": str(output),
     }
     return json.dumps(recipe)  # JSON is YAML
@@ -124,12 +140,22 @@ def run(arguments: list[str], limit: float) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
-def cell(paths: dict[str, str], method: str, precision: str, seed: int, epochs: float, limit: float) -> dict[str, Any]:
+def cell(
+    paths: dict[str, str],
+    method: str,
+    precision: str,
+    seed: int,
+    epochs: float,
+    limit: float,
+    *,
+    rate: float | None = None,
+    reload: bool = True,
+) -> dict[str, Any]:
     """Train one cell and load it again in a fresh process."""
     row: dict[str, Any] = {"method": method, "precision": precision, "seed": seed}
     with tempfile.TemporaryDirectory() as scratch:
         recipe, output = Path(scratch, "recipe.yaml"), Path(scratch, "run")
-        recipe.write_text(recipe_text(paths, method, precision, seed, epochs, output), encoding="utf-8")
+        recipe.write_text(recipe_text(paths, method, precision, seed, epochs, output, rate), encoding="utf-8")
         started = time.monotonic()
         code, out, err = run([sys.executable, "-m", "llmrec", "finetune", str(recipe), "--json"], limit)
         row["seconds"] = round(time.monotonic() - started, 1)
@@ -148,6 +174,9 @@ def cell(paths: dict[str, str], method: str, precision: str, seed: int, epochs: 
             "metrics": {k: v for k, v in result["metrics"].items() if k in ("dev", "test")},
         }
         best = min(value for _, value in trained["evaluations"])
+        row |= {"best_dev_loss": best, "learning_rate": result["metrics"]["chosen"]["learning_rate"]}
+        if not reload:
+            return row | {"ok": True, "stage": "done"}
         code, out, err = run([sys.executable, "-c", RELOAD, str(recipe), str(folder)], limit)
         if code:
             return row | {"ok": False, "stage": "reload", "error": _reason(err)}
@@ -183,6 +212,17 @@ def works(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str,
             yield row
 
 
+def rates(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str, Any]]:
+    for method in args.methods:
+        for rate in args.rates:
+            row = cell(
+                paths, method, args.precisions[0], args.seed, args.epochs, args.limit, rate=float(rate), reload=False
+            )
+            told = f"dev loss {row['best_dev_loss']:.4f}" if row["ok"] else f"FAILED: {row.get('error')}"
+            print(f"{method:9} rate {rate:7} {told}  ({row['seconds']:.0f} s)", flush=True)
+            yield row
+
+
 def quality(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str, Any]]:
     gains: dict[str, float] = {}
     for method in sorted(args.methods, key=lambda name: name != "lora"):
@@ -206,9 +246,10 @@ def quality(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=("works", "quality"))
+    parser.add_argument("part", choices=("works", "rates", "quality"))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=METHODS)
     parser.add_argument("--precisions", nargs="+", default=None, choices=PRECISIONS)
+    parser.add_argument("--rates", nargs="+", default=(), help="learning rates to compare, on dev alone")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--epochs", type=float, default=3)
     parser.add_argument("--train", type=int, default=None, help="training examples")
@@ -218,15 +259,15 @@ def main() -> None:
     if "LLMREC_DATA" not in os.environ:
         sys.exit("set LLMREC_DATA (eval/README.md says where the data come from)")
     args.precisions = args.precisions or (list(PRECISIONS) if args.part == "works" else ["fp32"])
-    sizes = (
-        {"train": args.train or 24, "dev": 4}
-        if args.part == "works"
-        else {"train": args.train or 160, "dev": 24, "test": 80}
-    )
+    sizes = {
+        "works": {"train": args.train or 24, "dev": 4},
+        "rates": {"train": args.train or 96, "dev": 48},
+        "quality": {"train": args.train or 160, "dev": 24, "test": 80},
+    }[args.part]
     with tempfile.TemporaryDirectory() as folder:
         rows = examples(Path(os.environ["LLMREC_DATA"]))
-        paths = split(rows, sizes, args.seed, Path(folder))
-        done = list((works if args.part == "works" else quality)(args, paths))
+        paths = split(rows, sizes, Path(folder))
+        done = list({"works": works, "rates": rates, "quality": quality}[args.part](args, paths))
     result = {
         "command": " ".join(["python", "eval/finetune_grid.py", *sys.argv[1:]]),
         "machine": machine(),
