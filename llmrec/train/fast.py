@@ -80,7 +80,7 @@ class FastMixin:
             "several examples in a row": self.args.packing,
             "another loss": self.compute_loss_func is not None or self.label_smoother is not None,
             "experts": getattr(self, "aux_loss_enabled", False),
-            "virtual tokens": any(c.is_prompt_learning for c in getattr(bare, "peft_config", {}).values()),
+            "virtual tokens over several processes": _virtual(bare) is not None and self.accelerator.num_processes > 1,
             "not a plain language model": config.get_text_config() is not config,
             "its own attention": config._attn_implementation != "sdpa",
             "a sliding window": bool(getattr(config, "sliding_window", None)),
@@ -103,6 +103,7 @@ class Way:
         dropped = any(isinstance(m, Dropout) and m.p > 0 for m in bare.modules())
         #: With dropout, what is computed once would be dropped alike in all rows.
         self.share = not dropped and not getattr(config, "attention_dropout", 0)
+        self.virtual = _virtual(bare)
         head = self.base.get_output_embeddings()
         shaped = ("final_logit_softcapping", "logit_scale", "logits_scaling", "output_multiplier", "lm_head_multiplier")
         plain = type(head).__name__ == "Linear" and not any(getattr(config, name, None) for name in shaped)
@@ -136,15 +137,26 @@ class Way:
         from llmrec.train.fused import HeadLoss
         from llmrec.train.ragged import in_one_line
 
-        line = in_one_line(inputs, share=self.share)
+        count, prefix = (self.virtual.num_virtual_tokens, self._prefix()) if self.virtual else (0, False)
+        line = in_one_line(inputs, share=self.share, **{"past" if prefix else "virtual": count})
         given = {"input_ids": line.input_ids, "position_ids": line.position_ids, "use_cache": False}
         # a mask of four dimensions is taken as it is: none is made
         given |= {"attention_mask": torch.ones(1, 1, 1, 1), "rows": line, "logits_to_keep": line.seen}
+        if prefix:
+            given["past_key_values"] = self.bare.get_prompt(batch_size=1)
+        elif count:
+            words = self.base.get_input_embeddings()(given.pop("input_ids"))
+            given["inputs_embeds"] = torch.cat([self.bare.get_prompt(batch_size=1).to(words.dtype), words], dim=1)
+        if count:
+            model = self.base  # peft's own forward would drop the positions
         with self.taken(), self._without_head():
             out = model(**given).logits[0]
         if self.head is None:
             return cross_entropy(_wide(out), line.labels, reduction="sum"), len(line.labels)
         return HeadLoss.apply(out, self.head.weight, self.head.bias, line.labels), len(line.labels)
+
+    def _prefix(self) -> bool:
+        return "PREFIX" in str(self.virtual.peft_type)
 
     @contextmanager
     def _without_head(self) -> Iterator[None]:
@@ -162,6 +174,8 @@ class Way:
         """Try both ways on three short rows; why they are not the same, or None. Nothing is changed by it."""
         import torch
 
+        if self.virtual is not None and not self.share:
+            return "virtual tokens and dropout"
         inputs = _three_rows(int(self.base.get_input_embeddings().weight.shape[0]))
         trained = [p for p in self.bare.parameters() if p.requires_grad]
         training = self.bare.training
@@ -212,8 +226,15 @@ def _library_loss(model: Any, inputs: dict[str, Any]) -> Any:
     from torch.nn.functional import cross_entropy
 
     logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+    logits = logits[:, -inputs["input_ids"].shape[1] :]  # those of virtual tokens come before
     told = _wide(logits[:, :-1].flatten(0, 1))
     return cross_entropy(told, inputs["labels"][:, 1:].flatten(), ignore_index=IGNORED, reduction="sum")
+
+
+def _virtual(bare: Any) -> Any | None:
+    """The configuration of an adapter of virtual tokens, or None."""
+    found = [c for c in getattr(bare, "peft_config", {}).values() if c.is_prompt_learning]
+    return found[0] if found else None
 
 
 def _wide(logits: Any) -> Any:

@@ -2,7 +2,8 @@
 
 Three rows ``P P a b``, ``P P c`` and ``P P d e f`` become ``P P a b c d e f``. All of a transformer but attention works
 on single tokens; attention looks from each row at the common beginning and at the row itself. Loss and gradients are
-those of the padded batch but for rounding: a token never sees what stands after it.
+those of the padded batch but for rounding: a token never sees what stands after it. Virtual tokens are the beginning of
+all rows too: those of a prompt stand in the line, those of a prefix are keys and values from before it.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ class Ragged:
         input_ids: int64 ``[1, tokens]``.
         position_ids: int64 ``[1, tokens]``.
         sizes: Tokens of each part of the line: the common beginning first when there is one, then the rest of each row.
-        shared: Tokens of the common beginning.
+        shared: Tokens of the common beginning, virtual ones included.
+        past: Keys and values that stand before the line (prefix tuning).
         seen: Positions in the line from which a trained token is told, int64 ``[trained]``.
         labels: The trained tokens, int64 ``[trained]``.
     """
@@ -40,53 +42,55 @@ class Ragged:
     shared: int
     seen: torch.Tensor
     labels: torch.Tensor
-    _masks: dict[int, torch.Tensor] = field(default_factory=dict)
+    past: int = 0
+    _masks: dict[tuple[int, int], torch.Tensor] = field(default_factory=dict)
 
-    def mask(self, length: int, like: torch.Tensor) -> torch.Tensor:
-        """What a row of ``length`` tokens after the common beginning may look at: additive ``[length, all]``."""
+    def mask(self, length: int, before: int, like: torch.Tensor) -> torch.Tensor:
+        """What ``length`` tokens may look at that all see the ``before`` ahead of them: additive ``[length, all]``."""
         import torch
 
-        found = self._masks.get(length)
+        found = self._masks.get((length, before))
         if found is None:
-            later = torch.ones(length, self.shared + length, dtype=torch.bool, device=like.device)
-            later = later.triu(self.shared + 1)
+            later = torch.ones(length, before + length, dtype=torch.bool, device=like.device).triu(before + 1)
             found = torch.zeros_like(later, dtype=like.dtype).masked_fill(later, float("-inf"))
-            self._masks[length] = found
+            self._masks[length, before] = found
         return found
 
 
-def in_one_line(inputs: dict[str, Any], *, share: bool = True) -> Ragged:
+def in_one_line(inputs: dict[str, Any], *, share: bool = True, virtual: int = 0, past: int = 0) -> Ragged:
     """A padded batch to one line.
 
     Args:
         inputs: ``input_ids``, ``attention_mask`` and ``labels``, ``[n, longest]``, padded on the right.
         share: Whether the common beginning is computed once (with dropout it would be dropped alike in all rows).
+        virtual: Tokens that are put before the line, the beginning of every row; ``input_ids`` does not hold them.
+        past: Tokens whose keys and values stand before the line.
     """
     import torch
 
     ids, labels = inputs["input_ids"], inputs["labels"]
     lengths = inputs["attention_mask"].sum(1).tolist()
     shared = _shared(ids, labels, lengths) if share else 0
+    if shared + virtual < LEAST_SHARED:
+        shared = 0
     device = ids.device
-    parts, positions, seen, trained = [], [], [], []
-    sizes = []
-    if shared:
-        parts.append(ids[0, :shared])
-        positions.append(torch.arange(shared, device=device))
-        sizes.append(shared)
-    start = shared
+    parts, seen, trained = [ids[0, :shared]], [], []
+    positions, sizes = [torch.arange(virtual + shared, device=device)], []
+    if virtual + shared:
+        sizes.append(virtual + shared)
+    start = virtual + shared
     for row, length in enumerate(lengths):
         parts.append(ids[row, shared:length])
-        positions.append(torch.arange(shared, length, device=device))
+        positions.append(virtual + torch.arange(shared, length, device=device))
         told = torch.nonzero(labels[row, 1:length] != IGNORED)[:, 0]  # from here the next token is told
         trained.append(labels[row, told + 1])
         # what is told from the end of the common beginning stands there, the rest in the row
-        seen.append(torch.where(told < shared, told, told - shared + start))
+        seen.append(torch.where(told < shared, told + virtual, told - shared + start))
         sizes.append(length - shared)
         start += length - shared
-    return Ragged(
-        torch.cat(parts)[None], torch.cat(positions)[None], sizes, shared, torch.cat(seen), torch.cat(trained)
-    )
+    places = torch.cat(positions)[None] + past
+    shared += virtual
+    return Ragged(torch.cat(parts)[None], places, sizes, shared, torch.cat(seen), torch.cat(trained), past)
 
 
 def _shared(ids: torch.Tensor, labels: torch.Tensor, lengths: list[int]) -> int:
@@ -95,8 +99,7 @@ def _shared(ids: torch.Tensor, labels: torch.Tensor, lengths: list[int]) -> int:
         return 0
     most = min(lengths) - 1
     same = (ids[:, :most] == ids[:1, :most]).all(0) & (labels[:, :most] == IGNORED).all(0)
-    shared = int(same.long().cumprod(0).sum())
-    return shared if shared >= LEAST_SHARED else 0
+    return int(same.long().cumprod(0).sum())
 
 
 def rows_attention(
@@ -127,14 +130,17 @@ def rows_attention(
         own = {"scaling": scaling, "dropout": dropout, **kwargs}
         return sdpa_attention_forward(module, query, key, value, attention_mask, **own)
     same: dict[str, Any] = {"dropout_p": dropout, "scale": scaling, "enable_gqa": key.shape[1] != query.shape[1]}
-    queries, keys, values = (each.split(rows.sizes, dim=2) for each in (query, key, value))
+    queries = query.split(rows.sizes, dim=2)
+    keys, values = (each.split([rows.past, *rows.sizes], dim=2) for each in (key, value))
     found = []
     for i, size in enumerate(rows.sizes):
-        if not rows.shared or i == 0:
-            found.append(attend(queries[i], keys[i], values[i], is_causal=True, **same))
+        ahead = [0] * bool(rows.past) + [1] * bool(rows.shared and i)
+        if not ahead:
+            found.append(attend(queries[i], keys[i + 1], values[i + 1], is_causal=True, **same))
             continue
-        seen = torch.cat([keys[0], keys[i]], dim=2), torch.cat([values[0], values[i]], dim=2)
-        found.append(attend(queries[i], *seen, attn_mask=rows.mask(size, query), **same))
+        before = rows.past + (rows.shared if i else 0)
+        seen = (torch.cat([each[j] for j in (*ahead, i + 1)], dim=2) for each in (keys, values))
+        found.append(attend(queries[i], *seen, attn_mask=rows.mask(size, before, query), **same))
     return torch.cat(found, dim=2).transpose(1, 2).contiguous(), None
 
 

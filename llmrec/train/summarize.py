@@ -78,7 +78,7 @@ class SummarizeTask(TrainingTask):
 
     def settle(self) -> None:
         method, free = self.recipe.method, self.recipe.training.micro_batch_size == "auto"
-        if not free or self.chosen.device != "cpu" or method.name in VIRTUAL_TOKENS or self.recipe.training.compile:
+        if not free or self.chosen.device != "cpu" or self.recipe.training.compile:
             return
         shared = 0 if method.dropout else common_beginning(self.encoded)
         self.chosen = fitted(self.chosen, longest=max(len(t.input_ids) for t in self.encoded), shared=shared)
