@@ -36,7 +36,7 @@ PRECISIONS = ("fp32", "bf16", "fp16", "int8", "nf4")
 LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes")
 QUESTION = "Write the title of this product."
 #: Most words of a description, so that the grid is about methods and not about long texts.
-MOST_WORDS = 60
+MOST_WORDS = 40
 SPLIT_SEED = 0
 
 #: Run in a fresh process: the adapter on its base again, its loss on the dev examples and a few words of an answer.
@@ -210,7 +210,7 @@ def works(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str,
         for precision in args.precisions:
             if method == "full" and precision in ("int8", "nf4"):
                 continue
-            row = cell(paths, method, precision, args.seed, 1, args.limit, batch=4)
+            row = cell(paths, method, precision, args.seed, 1, args.limit, batch=2)
             told = (
                 f"loss {row['first_loss']:.2f} -> {row['dev_loss']:.2f}" if "dev_loss" in row else row.get("error", "")
             )
@@ -268,9 +268,9 @@ def main() -> None:
         sys.exit("set LLMREC_DATA (eval/README.md says where the data come from)")
     args.precisions = args.precisions or (list(PRECISIONS) if args.part == "works" else ["fp32"])
     sizes = {
-        "works": {"train": args.train or 8, "dev": 2},
-        "rates": {"train": args.train or 96, "dev": 48},
-        "quality": {"train": args.train or 160, "dev": 24, "test": 80},
+        "works": {"train": args.train or 4, "dev": 1},
+        "rates": {"train": args.train or 96, "dev": 32},
+        "quality": {"train": args.train or 128, "dev": 16, "test": 80},
     }[args.part]
     with tempfile.TemporaryDirectory() as folder:
         # half-precision is emulated on many processors, at a hundredth of the speed: the part that only asks whether it
