@@ -97,13 +97,14 @@ def present_bytes() -> int:
 def micro_batches(task: TrainingTask, epoch: int = 0) -> list[list[int]]:
     """The examples that go through the model at once, in the order of an epoch."""
     recipe, chosen = task.recipe, task.chosen
-    lengths = task.lengths().tokens
+    lengths = task.lengths()
     order = epoch_order(
-        lengths,
+        lengths.tokens,
         recipe.training.batch_size,
         seed=recipe.training.seed,
         epoch=epoch,
         grouped=recipe.training.group_by_length,
+        prompts=lengths.prompts,
     )
     size = chosen.micro_batch_size
     return [order[i : i + size] for i in range(0, len(order), size)]

@@ -202,14 +202,15 @@ def _trainer(task: TrainingTask, arguments: dict[str, Any], heard: list[Any]) ->
 
 def _watch(trainer: Any, task: TrainingTask, best: Best, asked: Callable[[], bool]) -> None:
     recipe, chosen = task.recipe, task.chosen
-    looked_at = task.splits.dev[: recipe.evaluation.limit]
+    looked_at, lengths = task.splits.dev[: recipe.evaluation.limit], task.lengths()
     measured = chosen.metric != "loss" and bool(looked_at) and not shards(recipe)
     trainer.watch(
         measure=(lambda: task.measure(looked_at).means()) if measured else None,
         metric=chosen.metric,
         best=best,
         patience=recipe.evaluation.patience if recipe.evaluation.every != "end" else None,
-        lengths=task.lengths().tokens,
+        lengths=lengths.tokens,
+        prompts=lengths.prompts,
         grouped=recipe.training.group_by_length,
         keep=recipe.training.keep,
         asked=asked,

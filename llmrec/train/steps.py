@@ -33,6 +33,7 @@ class StepsMixin:
 
     _measure: Callable[[], dict[str, float]] | None = None
     _lengths: Sequence[int] | None = None
+    _prompts: Sequence[int] = ()
     _best: Best | None = None
     _metric = ""
     _patience: int | None = None
@@ -55,16 +56,18 @@ class StepsMixin:
         grouped: bool,
         keep: int = 2,
         asked: Callable[[], bool] | None = None,
+        prompts: Sequence[int] = (),
     ) -> None:
         """Set what is measured, what is best, and the lengths of the training examples.
 
         Args:
             keep: Checkpoints that are kept.
             asked: Whether somebody has asked this process to stop.
+            prompts: See ``epoch_order``.
         """
         self._measure, self._metric, self._best = measure, metric, best
         self._patience, self._lengths, self._grouped = patience, lengths, grouped
-        self._keep = keep
+        self._keep, self._prompts = keep, prompts
         if asked is not None:
             self._asked = asked  # type: ignore[method-assign]
         self._loss: Any = None
@@ -100,7 +103,7 @@ class StepsMixin:
         if self._lengths is None:
             return super()._get_train_sampler(train_dataset)  # type: ignore[misc]
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
-        return EpochSampler(self._lengths, size, seed=self.args.seed, grouped=self._grouped)
+        return EpochSampler(self._lengths, size, seed=self.args.seed, grouped=self._grouped, prompts=self._prompts)
 
     def begin_epoch(self, epoch: int) -> None:
         """Turn to the order of an epoch: accelerate does not reach the sampler where several processes go on."""

@@ -98,7 +98,15 @@ class SummarizeTask(TrainingTask):
     def lengths(self) -> Lengths:
         found = self.encoded
         trained = [t.trained for t in found]
-        return Lengths([len(t.input_ids) for t in found], trained, sum(t.cut > 0 for t in found), self._dropped)
+        tokens, cut = [len(t.input_ids) for t in found], sum(t.cut > 0 for t in found)
+        return Lengths(tokens, trained, cut, self._dropped, self._prompts)
+
+    @cached_property
+    def _prompts(self) -> list[int]:
+        """A number for each training example's prompt; nothing where every prompt has one answer."""
+        numbers: dict[tuple[int, ...], int] = {}
+        found = [numbers.setdefault(tuple(t.input_ids[: -t.trained]), len(numbers)) for t in self.encoded]
+        return found if len(numbers) < len(found) else []
 
     def shown(self, count: int) -> list[str]:
         texts = []

@@ -30,6 +30,8 @@ class Lengths:
     trained: list[int]
     cut: int = 0
     dropped: int = 0
+    #: Number of each example's prompt, where some prompts have several answers; else empty.
+    prompts: list[int] = field(default_factory=list)
 
 
 @dataclass

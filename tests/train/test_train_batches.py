@@ -57,3 +57,26 @@ def test_grouping_saves_padding() -> None:
         return sum(16 * max(lengths[i] for i in order[start : start + 16]) for start in range(0, 512, 16))
 
     assert padded(True) < 1.2 * sum(lengths) < 2.5 * sum(lengths) < padded(False)
+
+
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 99)), min_size=1, max_size=60), st.integers(1, 9))
+def test_with_prompts_too_each_example_once(rows: list[tuple[int, int]], batch: int) -> None:
+    prompts, lengths = [prompt for prompt, _ in rows], [length for _, length in rows]
+    order = epoch_order(lengths, batch, seed=0, epoch=1, grouped=True, prompts=prompts)
+    assert sorted(order) == list(range(len(rows)))
+
+
+def test_micro_batches_hold_whole_prompts() -> None:
+    # ten prompts with three answers each, of lengths that would mix them
+    prompts = [number for number in range(10) for _ in range(3)]
+    lengths = [50 + (7 * i) % 13 for i in range(30)]
+    for epoch in (0, 1):
+        order = epoch_order(lengths, 6, seed=0, epoch=epoch, grouped=True, prompts=prompts)
+        assert sorted(order) == list(range(30))
+        assert all(len({prompts[i] for i in order[start : start + 3]}) == 1 for start in range(0, 30, 3))
+
+
+@given(LENGTHS, st.integers(1, 20), st.integers(0, 2))
+def test_prompts_with_one_answer_each_change_nothing(lengths: list[int], batch: int, epoch: int) -> None:
+    same = {"seed": 0, "epoch": epoch, "grouped": True}
+    assert epoch_order(lengths, batch, **same, prompts=range(len(lengths))) == epoch_order(lengths, batch, **same)

@@ -306,3 +306,37 @@ def test_training_ends_with_the_same_weights(
 def test_dropout_leaves_virtual_tokens_to_the_library() -> None:
     assert Way(adapted(made(attention_dropout=0.1), "prompt")).differs() == "virtual tokens and dropout"
     assert Way(adapted(made(), "prompt")).differs() is None
+
+
+def test_answers_to_one_prompt_share_it(
+    tiny_recipe: Callable[..., Recipe], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import json
+
+    from llmrec.train import finetune
+
+    def rows(name: str, first: int) -> str:
+        # lengths that would put the answers of a prompt into different batches
+        found = [
+            {"id": f"{i}-{n}", "group": str(i), "prompt": f"Reviews of {i}: {'good ' * i}", "completion": "Yes." * n}
+            for i in range(first, first + 4)
+            for n in (1, 4, 7)
+        ]
+        path = tmp_path / name
+        path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
+        return str(path)
+
+    shared = []
+
+    def noted(inputs: Any, **more: Any) -> Any:
+        line = in_one_line(inputs, **more)
+        if len(line.sizes) == 4:  # not the three short rows that are tried before the first step
+            shared.append((line.shared, min(inputs["attention_mask"].sum(1).tolist())))
+        return line
+
+    monkeypatch.setattr("llmrec.train.ragged.in_one_line", noted)
+    changes = (f"data.train={rows('a.jsonl', 0)}", f"data.dev={rows('b.jsonl', 10)}", "training.batch_size=6")
+    finetune(tiny_recipe(*changes, "training.micro_batch_size=3", "training.epochs=1", "evaluation.metric=loss"))
+    # the shortest row is the prompt, "Yes.", and the end of the turn: all but these five is shared, four times in
+    # training and four on dev, which goes in the order of the file
+    assert [length - beginning for beginning, length in shared if beginning > 12] == [5] * 8
