@@ -35,8 +35,8 @@ METHODS = get_args(MethodName)
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "nf4")
 LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes")
 QUESTION = "Write the title of this product."
-#: Most words of a description, so that the grid is about methods and not about long texts.
-MOST_WORDS = 40
+#: Most characters of a description and of a title, so that the grid is about methods and not about long texts.
+DESCRIPTION, TITLE = 240, 100
 SPLIT_SEED = 0
 
 #: Run in a fresh process: the adapter on its base again, its loss on the dev examples and a few words of an answer.
@@ -71,14 +71,15 @@ print(json.dumps({"loss": total / count, "text": task.tokenizer.decode(written[0
 """
 
 
-def examples(data: Path, most_words: int) -> list[dict[str, Any]]:
+def examples(data: Path) -> list[dict[str, Any]]:
     """Description to title, products whose description is short; the group is the brand."""
     items = json.loads((data / "amazon_scientific_sid" / "Scientific.item.json").read_text(encoding="utf-8"))
     rows = []
     for key, item in sorted(items.items(), key=lambda pair: int(pair[0])):
         words, title = item["description"].split(), " ".join(item["title"].split())
-        if 12 <= len(words) <= most_words and title and item["brand"]:
-            prompt = f"<data>\n{' '.join(words)}\n</data>\n{QUESTION}"
+        description = " ".join(words)
+        if len(words) >= 12 and len(description) <= DESCRIPTION and 0 < len(title) <= TITLE and item["brand"]:
+            prompt = f"<data>\n{description}\n</data>\n{QUESTION}"
             rows.append({"id": key, "group": item["brand"].casefold(), "prompt": prompt, "completion": title})
     return rows
 
@@ -273,9 +274,7 @@ def main() -> None:
         "quality": {"train": args.train or 128, "dev": 16, "test": 80},
     }[args.part]
     with tempfile.TemporaryDirectory() as folder:
-        # half-precision is emulated on many processors, at a hundredth of the speed: the part that only asks whether it
-        # works asks it of short texts
-        rows = examples(Path(os.environ["LLMREC_DATA"]), 20 if args.part == "works" else MOST_WORDS)
+        rows = examples(Path(os.environ["LLMREC_DATA"]))
         paths = split(rows, sizes, Path(folder))
         done = list({"works": works, "rates": rates, "quality": quality}[args.part](args, paths))
     result = {
