@@ -1,4 +1,4 @@
-"""The table of a training: appended line by line, whole after a kill, cut back to the checkpoint that it goes on from."""
+"""The table of a training: appended line by line, whole after a kill, cut back to where a run goes on from."""
 
 from __future__ import annotations
 
