@@ -48,6 +48,11 @@ def epoch_order(
     return np.concatenate([*whole, *rest]).tolist()
 
 
+def padded(lengths: Sequence[int], batch: Sequence[int]) -> int:
+    """Tokens of a batch with its padding."""
+    return max(lengths[i] for i in batch) * len(batch)
+
+
 class EpochSampler:
     """A sampler of indices for a ``DataLoader``; ``set_epoch`` (called by accelerate) turns to another order."""
 

@@ -175,6 +175,15 @@ def test_a_batch_is_never_cut_small_unless_the_recipe_says_so(made: Callable[...
     assert (chosen.micro_batch_size, chosen.accumulation) == (2, 4)
 
 
+def test_tokens_that_go_through_the_model_at_once(made: Callable[..., Recipe]) -> None:
+    """The longest query has 5 words and 2 marks, the longest product 6 and 2; a gradient cache takes three texts."""
+    changes = ["data.dev_share=0", "evaluation.every=end", "training.batch_size=24", "embed.hard_negatives=2"]
+    for more, tokens in (([], 24 * (7 + (1 + 2) * 8)), (["embed.chunk=3"], 3 * 8)):
+        task = prepare(made("bert", *changes, *more))
+        task.load()
+        assert task.at_once() == tokens
+
+
 def test_prompts_of_the_model_stand_before_what_is_trained(
     made: Callable[..., Recipe], folders: dict[str, Path], tmp_path: Path
 ) -> None:
