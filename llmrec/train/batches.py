@@ -72,6 +72,11 @@ def _by_prompt(
     return order[np.argsort(place[prompts[order]], kind="stable")], longest[prompts]
 
 
+def padded(lengths: Sequence[int], batch: Sequence[int]) -> int:
+    """Tokens of a batch with its padding."""
+    return max(lengths[i] for i in batch) * len(batch)
+
+
 class EpochSampler:
     """A sampler of indices for a ``DataLoader``; ``set_epoch`` (called by accelerate) turns to another order."""
 

@@ -2,12 +2,18 @@
 
 Memory of one process, in bytes, is the sum of
 
-* what the process takes before the model is loaded (processor only: libraries and data);
+* what the process takes before the model is loaded (processor only: data, and the libraries of the training);
 * the weights, each as wide as its precision;
 * for each trained weight its gradient and what the optimizer keeps (AdamW: two float32 numbers; in 8 bits: two bytes);
 * activations of the longest micro-batch of T tokens, padding included: per layer ``T x (12 hidden + 3 inner)`` numbers
-  as wide as the computation, twice where the layers have adapters' inputs to keep; with gradient checkpointing
-  ``T x hidden`` per layer and one whole layer; and logits with their gradient, ``2 T x vocabulary`` float32 numbers.
+  as wide as the computation (an adapter reads what its layer reads, which is kept once; with dropout it has a copy of
+  its own: ``T x (6 hidden + inner)`` more); with gradient checkpointing ``T x hidden`` per layer and one whole layer;
+* of an encoder, what a batch of ``encode`` takes while negatives are looked for: ``T x (6 hidden + 2 inner)`` numbers;
+* logits with their gradient, ``2 T x vocabulary`` float32 numbers; none where the step of ours is taken (``fast``).
+
+What the allocator keeps of what was freed is not in it, and can be much: embed-minilm-cpu with a batch of 16 peaks at
+2,635 MiB, with ``MALLOC_MMAP_THRESHOLD_=65536`` (glibc then gives everything back) at 1,690, by the formula at 1,662.
+A dry run sees it.
 
 The count per layer follows Korthikanti et al. 2022 (arXiv 2205.05198), without dropout, with attention that keeps no
 square matrix.
@@ -17,16 +23,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from llmrec.recipes import Recipe
-from llmrec.train.batches import epoch_order
+from llmrec.recipes import VIRTUAL_TOKENS, Recipe
 from llmrec.train.task import TrainingTask
 
 #: Bytes that an optimizer keeps for each trained weight.
 OPTIMIZER_BYTES = {"adamw": 8.0, "adamw-8bit": 2.0, "adafactor": 0.1}
+#: Texts that an encoder takes at once without gradients.
+ENCODED = 64
 #: Where a dry run leaves what it has found, for the run to hold against.
 FILE = "dry_run.json"
 
@@ -60,9 +69,15 @@ def _held(estimated: float, measured: float | None) -> dict[str, Any]:
 
 
 class PeakMemory:
-    """Memory of this process from now on: of the GPU where one is used, else of the process."""
+    """Memory of this process from now on: of the GPU where one is used, else of the process.
 
-    def __init__(self, device: str) -> None:
+    Args:
+        libraries: What the training will import, so that it counts as there before.
+    """
+
+    def __init__(self, device: str, libraries: Sequence[str] = ()) -> None:
+        for name in libraries:
+            import_module(name)
         self.cuda = device.startswith("cuda")
         if self.cuda:
             import torch
@@ -94,27 +109,6 @@ def present_bytes() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def micro_batches(task: TrainingTask, epoch: int = 0) -> list[list[int]]:
-    """The examples that go through the model at once, in the order of an epoch."""
-    recipe, chosen = task.recipe, task.chosen
-    lengths = task.lengths()
-    order = epoch_order(
-        lengths.tokens,
-        recipe.training.batch_size,
-        seed=recipe.training.seed,
-        epoch=epoch,
-        grouped=recipe.training.group_by_length,
-        prompts=lengths.prompts,
-    )
-    size = chosen.micro_batch_size
-    return [order[i : i + size] for i in range(0, len(order), size)]
-
-
-def padded(lengths: list[int], batch: list[int]) -> int:
-    """Tokens of a batch with its padding."""
-    return max(lengths[i] for i in batch) * len(batch)
-
-
 def by_formula(task: TrainingTask, before: int) -> Estimate:
     """The parts of the memory, see the module; the model is loaded, nothing has gone through it.
 
@@ -127,21 +121,31 @@ def by_formula(task: TrainingTask, before: int) -> Estimate:
     trained = [p for p in parameters if p.requires_grad]
     weights = sum(p.numel() * p.element_size() for p in parameters)
     state = sum(p.numel() * (p.element_size() + OPTIMIZER_BYTES[recipe.training.optimizer]) for p in trained)
-    lengths = task.lengths().tokens
-    tokens = max(padded(lengths, batch) for batch in micro_batches(task))
+    tokens = task.at_once()
     memory = {"before": before, "weights": weights, "gradients and optimizer": int(state)}
     if config is not None:
         hidden, layers = int(config.hidden_size), int(config.num_hidden_layers)
         inner = int(getattr(config, "intermediate_size", None) or 4 * hidden)
         wide = 4 if chosen.precision == "fp32" else 2
-        layer = tokens * (12 * hidden + 3 * inner) * wide * (2 if recipe.method.name != "full" else 1)
+        layer = tokens * (12 * hidden + 3 * inner) * wide
+        if recipe.method.dropout:
+            layer += tokens * (6 * hidden + inner) * wide
         kept = layer * layers
         if recipe.training.gradient_checkpointing:
             kept = tokens * hidden * wide * layers + layer
         memory["activations"] = kept
-        if task.kind == "adapter":
+        if task.kind == "encoder":
+            memory["encoding"] = ENCODED * chosen.max_tokens * (6 * hidden + 2 * inner) * wide
+        if task.kind == "adapter" and not _own_step(task):
             memory["logits"] = 2 * tokens * int(config.vocab_size) * 4
     return Estimate(memory)
+
+
+def _own_step(task: TrainingTask) -> bool:
+    """Whether the step of ours is likely to be taken, whose head holds a few positions at a time (``fused``)."""
+    recipe = task.recipe
+    frozen = recipe.method.name not in (*VIRTUAL_TOKENS, "full")
+    return task.chosen.device == "cpu" and recipe.task != "prefer" and frozen and not recipe.training.compile
 
 
 def foretold(task: TrainingTask, before: int, run: Path) -> Estimate:

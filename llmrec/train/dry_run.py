@@ -20,8 +20,9 @@ import msgspec
 from llmrec.models.quiet import quiet
 from llmrec.recipes import Recipe
 from llmrec.train.arguments import count_steps, steps_an_epoch, training_arguments
+from llmrec.train.batches import padded
 from llmrec.train.checkpoints import Best
-from llmrec.train.cost import Estimate, PeakMemory, by_formula, micro_batches, padded, present_bytes, remember
+from llmrec.train.cost import Estimate, PeakMemory, by_formula, present_bytes, remember
 from llmrec.train.launch import hushed
 from llmrec.train.task import Lengths, TrainingTask
 
@@ -132,14 +133,14 @@ def look_ahead(recipe: Recipe) -> DryRun:
     lengths = task.lengths()
     torch.set_num_threads(task.chosen.threads)
     set_seed(recipe.training.seed)
-    memory = PeakMemory(task.chosen.device)
     with hushed(), quiet(), tempfile.TemporaryDirectory() as scratch:
+        memory = PeakMemory(task.chosen.device, task.libraries)
         task.load()
         estimate = by_formula(task, memory.before)
         step_seconds, epoch_seconds, peak = _tried(task, Path(scratch), memory)
     remember(task, Estimate(estimate.memory, epoch_seconds, peak), Path(recipe.output))
     trained, total = count_trained(task.model)
-    batches = micro_batches(task)
+    batches = task.micro_batches()
     filled = sum(padded(lengths.tokens, batch) for batch in batches)
     return DryRun(
         task=recipe.task,
@@ -212,7 +213,7 @@ def _tried(task: TrainingTask, scratch: Path, memory: PeakMemory) -> tuple[float
     )
     model = trainer.accelerator.prepare_model(trainer.model)
     optimizer = trainer.create_optimizer()
-    batches = sorted(micro_batches(task), key=lambda batch: padded(lengths, batch))
+    batches = sorted(task.micro_batches(), key=lambda batch: padded(lengths, batch))
     longest, middle = batches[-1], batches[len(batches) // 2]
     trainer.current_gradient_accumulation_steps = chosen.accumulation
     seconds = {}

@@ -55,6 +55,7 @@ class EmbedTask(TrainingTask):
     """Learns by contrast; measured by where the right products stand among all."""
 
     kind = "encoder"
+    libraries = ("datasets", "sentence_transformers")
 
     def __init__(self, recipe: Recipe, model: ModelFolder, chosen: Chosen) -> None:
         if recipe.training.micro_batch_size == "auto":
@@ -111,6 +112,17 @@ class EmbedTask(TrainingTask):
             raise InputError(f"data.train: {cut} pairs are longer than {limit} tokens", next_step=step)
         tokens = [sum(min(count, limit) for count in pair) for pair in self._tokens]
         return Lengths(tokens, tokens, cut)
+
+    def at_once(self) -> int:
+        limit, chunk = self.chosen.max_tokens, self._chunk()
+
+        def filled(batch: list[int]) -> int:
+            query, product = (min(limit, max(self._tokens[i][side] for i in batch)) for side in (0, 1))
+            return len(batch) * (query + (1 + self._negatives) * product)
+
+        most = max(filled(batch) for batch in self.micro_batches())
+        longest = min(limit, max(max(pair) for pair in self._tokens))
+        return most if chunk is None else min(most, chunk * longest)
 
     def shown(self, count: int) -> list[str]:
         return [f"{row.query} ⟦{row.product}⟧" for row in self.rows[:count]]
@@ -184,8 +196,13 @@ class EmbedTask(TrainingTask):
         texts = texts_at_once(
             self.model, self.chosen, longest, checkpointing=self.recipe.training.gradient_checkpointing
         )
-        columns = 2 + self._truth.negatives.shape[1]
+        columns = 2 + self._negatives
         return None if columns * self.chosen.micro_batch_size <= texts else min(texts, self.chosen.micro_batch_size)
+
+    @property
+    def _negatives(self) -> int:
+        """Hard negatives of each query."""
+        return self.recipe.embed.hard_negatives or max((len(e.negatives) for e in self.splits.train), default=0)
 
     def _known(self) -> Truth:
         """What is known to match, what is alike and what are hard negatives, by the untrained model."""
@@ -208,7 +225,7 @@ class EmbedTask(TrainingTask):
         mined = None
         if vectors is not None and embed.hard_negatives:
             mined = self._mined(vectors, near, number, group, known)
-        width = embed.hard_negatives or max((len(e.negatives) for e in train), default=0)
+        width = self._negatives
         rows = [*self.rows, *(row._replace(example=row.example + len(train)) for row in self._dev_rows)]
         negatives = np.empty((len(rows), width), dtype=np.int64)
         for place, row in enumerate(rows):

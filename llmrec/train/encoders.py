@@ -25,6 +25,9 @@ PLAIN_LENGTH = 512
 #: Lowest cosine between a vector of the trained model and that of the saved one. Quantised weights are merged into
 #: 16-bit ones, so what was rounded away comes back.
 SAME = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999, "int8": 0.98, "nf4": 0.9}
+#: A text is read as it stands, as llmrec.embed does: left to itself the library asks every model that has a chat
+#: template as a chat, and what is trained is another encoder than what is used.
+AS_IT_STANDS = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
 #: Memory for what a training step keeps of its texts, on a processor; on a GPU the share of its memory.
 ROOM, GPU_SHARE = 2 << 30, 0.4
 #: Numbers that a layer keeps of each token for the way back, in units of the hidden size.
@@ -69,6 +72,8 @@ def load_sentence_encoder(path: Path, reference: str, chosen: Chosen, *, full: b
                     model_kwargs={**settings, "local_files_only": True, "trust_remote_code": False},
                     processor_kwargs={"local_files_only": True},
                     config_kwargs={"local_files_only": True},
+                    modality_config=AS_IT_STANDS,
+                    module_output_name="token_embeddings",
                 )
                 mode: Any = POOLINGS["mean" if pooling == "auto" else pooling]
                 modules = [transformer, Pooling(transformer.get_embedding_dimension(), mode)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,8 @@ Progress = Callable[[int, int, dict[str, Any]], None]
 class Log(Listener):
     """Writes every line as it comes: what was learned is known even after a crash.
 
+    Lines are appended; only a line with a column that was not there before has the whole table written anew.
+
     Args:
         folder: Where ``log.csv`` is written.
         main: Whether this process writes.
@@ -32,31 +34,48 @@ class Log(Listener):
 
     def __init__(self, folder: Path, *, main: bool, step: int = 0, progress: Progress | None = None) -> None:
         self.path, self.main, self.progress = folder / "log.csv", main, progress
-        self.rows: list[dict[str, Any]] = []
+        self._names: list[str] | None = None
         if main and step and self.path.is_file():
-            with open(self.path, newline="", encoding="utf-8") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+            names, rows = read_log(self.path)
+            self._write(names, [row for row in rows if int(row["step"]) <= step])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if not self.main or not logs or "train_runtime" in logs:
             return
         kept = {k: v for k, v in logs.items() if k in COLUMNS or not k.endswith(NOT_KEPT)}
-        self.rows.append({"step": state.global_step, **kept})
-        self._write()
+        self._add({"step": state.global_step, **kept})
         if self.progress is not None:
             self.progress(state.global_step, state.max_steps, kept)
         shown = "  ".join(f"{k} {v:.4g}" for k, v in kept.items() if isinstance(v, float) and k != "epoch")
         logger.info("step %d/%d  %s", state.global_step, state.max_steps, shown)
 
-    def _write(self) -> None:
-        names = list(dict.fromkeys([*COLUMNS, *(name for row in self.rows for name in row)]))
+    def _add(self, row: dict[str, Any]) -> None:
+        if self._names is None:
+            self._write(COLUMNS, [])
+        known = self._names or []
+        if any(name not in known for name in row):
+            self._write([*known, *row], read_log(self.path)[1])
+        with open(self.path, "a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, self._names or [], restval="").writerow(row)
+
+    def _write(self, names: Iterable[str], rows: Iterable[dict[str, Any]]) -> None:
+        """Write the whole table; ``names`` may come twice."""
+        self._names = list(dict.fromkeys([*COLUMNS, *names]))
         # beside and renamed: a process that is killed meanwhile leaves the table of before
         beside = self.path.with_suffix(".csv.partial")
         with open(beside, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names, restval="")
+            writer = csv.DictWriter(file, self._names, restval="")
             writer.writeheader()
-            writer.writerows(self.rows)
+            writer.writerows(rows)
         beside.replace(self.path)
+
+
+def read_log(path: Path) -> tuple[list[str], list[dict[str, str]]]:
+    """Columns and lines of a ``log.csv``, without a last line that a killed process or a full disk has cut."""
+    with open(path, newline="", encoding="utf-8") as file:
+        text = file.read()
+    reader = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
+    return list(reader.fieldnames or ()), list(reader)
 
 
 class Bar(Listener):
@@ -111,8 +130,7 @@ def draw_curves(log: Path, target: Path, metric: str) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with open(log, newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+    _, rows = read_log(log)
 
     def series(name: str) -> tuple[list[int], list[float]]:
         pairs = [(int(row["step"]), float(row[name])) for row in rows if row.get(name)]

@@ -134,14 +134,29 @@ def find_targets(model: Any, wanted: str | tuple[str, ...]) -> list[str]:
 
 
 def _ia3_targets(model: Any, wanted: str | tuple[str, ...]) -> tuple[list[str], list[str]]:
+    """Layers whose output is scaled, and those whose input is: the way out of the feed-forward block.
+
+    ``auto`` is the paper's choice, ``attention`` its keys and values alone, ``all-linear`` every layer but the head;
+    names are taken as they are.
+    """
     layers = linear_layers(model) if isinstance(wanted, str) else find_targets(model, wanted)
-    values = [name for name in layers if name in IA3_VALUES]
-    feedforward = [name for name in layers if name in IA3_FEEDFORWARD]
-    if not feedforward:
-        # BERT and its kin call both layers of the block "dense": only the full path tells which is which
-        paths = [name for name, _ in model.named_modules() if name.endswith("output.dense") and "attention" not in name]
-        feedforward = paths if values else []
+    if wanted in ("auto", "attention"):
+        values = [name for name in layers if name in IA3_VALUES]
+    else:
+        values = [name for name in layers if not _leads_out(name)]
+    if wanted == "attention":
+        feedforward = []
+    else:
+        feedforward = [name for name in layers if _leads_out(name)]
+        if not feedforward and values and isinstance(wanted, str):
+            # BERT and its kin call both layers of the block "dense": only the full path tells which is which
+            feedforward = [name for name, _ in model.named_modules() if _leads_out(name)]
     if not values and not feedforward:
         step = f"Name layers yourself, of: {', '.join(layers) or 'none found'}."
         raise InputError("method.targets: keys, values and feed-forward were not found", next_step=step)
     return values, feedforward
+
+
+def _leads_out(name: str) -> bool:
+    """Whether a layer is the way out of a feed-forward block, by its last name or, in BERT and its kin, its path."""
+    return name.rsplit(".", 1)[-1] in IA3_FEEDFORWARD or (name.endswith("output.dense") and "attention" not in name)

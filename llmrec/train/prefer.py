@@ -53,6 +53,8 @@ def read_preferences(name: str, prompt: str | None) -> list[Preference]:
 class PreferTask(SummarizeTask):
     """Learns to prefer; measured by how often the wanted answer is the likelier one, by its tokens' mean."""
 
+    libraries = ("datasets", "trl.trainer.dpo_trainer")
+
     def _examples(self, name: str) -> list[Any]:
         return read_preferences(name, self.recipe.data.prompt)
 

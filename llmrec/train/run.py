@@ -105,9 +105,9 @@ def finetune(recipe: Recipe, *, resume: bool = False, progress: Progress | None 
         logger.warning("%s: there is no checkpoint to go on from; starting anew", run)
     torch.set_num_threads(task.chosen.threads)
     set_seed(recipe.training.seed)
-    memory = PeakMemory(task.chosen.device)
     with hushed():
         with quiet():
+            memory = PeakMemory(task.chosen.device, task.libraries)
             task.load()
         estimate = foretold(task, memory.before, run)
         base = state.kept_or("base", lambda: _measured(task, task.splits, base=True)) if recipe.evaluation.base else {}

@@ -27,6 +27,8 @@ SLACK = 1.25
 class SummarizeTask(TrainingTask):
     """Learns to answer as the examples do; measured by ROUGE of what it writes."""
 
+    libraries = ("datasets", "trl.trainer.sft_trainer")
+
     def read(self) -> Splits:
         data = self.recipe.data
         train = [e for name in data.train for e in self._examples(name)][: data.limit]

@@ -10,6 +10,7 @@ from typing import Any
 
 from llmrec.models import ModelFolder
 from llmrec.recipes import Recipe
+from llmrec.train.batches import epoch_order, padded
 from llmrec.train.chosen import Chosen
 
 
@@ -72,6 +73,8 @@ class TrainingTask(ABC):
 
     #: ``adapter`` or ``encoder`` or ``reranker``: what the finished folder is.
     kind = "adapter"
+    #: Modules that the trainer will import: their memory is no part of the training's.
+    libraries: tuple[str, ...] = ("transformers.trainer",)
 
     def __init__(self, recipe: Recipe, model: ModelFolder, chosen: Chosen) -> None:
         self.recipe, self.folder, self.chosen = recipe, model, chosen
@@ -92,6 +95,25 @@ class TrainingTask(ABC):
     @abstractmethod
     def lengths(self) -> Lengths:
         """Tokens of each training example as it will be trained on."""
+
+    def micro_batches(self, epoch: int = 0) -> list[list[int]]:
+        """The examples that go through the model together, in the order of an epoch."""
+        training, lengths = self.recipe.training, self.lengths()
+        order = epoch_order(
+            lengths.tokens,
+            training.batch_size,
+            seed=training.seed,
+            epoch=epoch,
+            grouped=training.group_by_length,
+            prompts=lengths.prompts,
+        )
+        size = self.chosen.micro_batch_size
+        return [order[i : i + size] for i in range(0, len(order), size)]
+
+    def at_once(self) -> int:
+        """Most tokens that go through the model together, padding included; the model is loaded."""
+        lengths = self.lengths().tokens
+        return max(padded(lengths, batch) for batch in self.micro_batches())
 
     @abstractmethod
     def shown(self, count: int) -> list[str]:

@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from llmrec.cli import app
 from llmrec.recipes import Recipe, dump_recipe
-from llmrec.train import finetune
-from llmrec.train.cost import Estimate
+from llmrec.train import finetune, prepare
+from llmrec.train.cost import Estimate, by_formula
 from llmrec.train.dry_run import Bar, histogram, look_ahead, percentiles, visible
 
 
@@ -32,6 +32,26 @@ def test_how_far_off() -> None:
     assert held["peak_bytes"] == {"estimated": 200, "measured": 250, "off": 0.25, "by": "formula"}
     assert held["epoch_seconds"] == {"estimated": 4.0, "measured": 5.0, "off": 0.25}
     assert "epoch_seconds" not in Estimate({"weights": 1}).beside(None, 1.0, 1.0)
+
+
+def test_memory_by_hand(tiny_recipe: Callable[..., Recipe]) -> None:
+    """Two layers of 64 with 96 inside, 259 words; what an adapter reads is kept once, but for its own dropout."""
+
+    def memory(*changes: str) -> tuple[int, dict[str, int]]:
+        task = prepare(tiny_recipe("training.micro_batch_size=2", *changes))
+        task.load()
+        return task.at_once(), by_formula(task, 7).memory
+
+    tokens, plain = memory()
+    assert plain["before"] == 7
+    assert plain["activations"] == tokens * (12 * 64 + 3 * 96) * 4 * 2
+    assert "logits" not in plain  # our own step holds those of a few positions
+    assert memory("method.dropout=0.1")[1]["activations"] - plain["activations"] == tokens * (6 * 64 + 96) * 4 * 2
+    assert memory("training.compile=true")[1]["logits"] == 2 * tokens * 259 * 4
+    kept = memory("training.gradient_checkpointing=true")[1]["activations"]
+    assert kept == tokens * 64 * 4 * 2 + plain["activations"] // 2
+    # rank 4 on q, o (64 to 64), k, v (64 to 32), gate, up, down (64 and 96), in two layers: gradient and two moments
+    assert plain["gradients and optimizer"] == 2 * 4 * (2 * 128 + 2 * 96 + 3 * 160) * (4 + 8)
 
 
 def test_a_dry_run_and_the_run_that_follows(

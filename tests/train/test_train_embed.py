@@ -12,7 +12,7 @@ import pytest
 
 from llmrec.embed import load_encoder
 from llmrec.errors import InputError
-from llmrec.recipes import Recipe, load_recipe, parse_recipe
+from llmrec.recipes import Recipe, parse_recipe
 from llmrec.train import finetune, prepare
 from llmrec.train.retrieval_data import RetrievalExample
 from llmrec.train.retrieval_measure import centred, ranks
@@ -175,6 +175,15 @@ def test_a_batch_is_never_cut_small_unless_the_recipe_says_so(made: Callable[...
     assert (chosen.micro_batch_size, chosen.accumulation) == (2, 4)
 
 
+def test_tokens_that_go_through_the_model_at_once(made: Callable[..., Recipe]) -> None:
+    """The longest query has 5 words and 2 marks, the longest product 6 and 2; a gradient cache takes three texts."""
+    changes = ["data.dev_share=0", "evaluation.every=end", "training.batch_size=24", "embed.hard_negatives=2"]
+    for more, tokens in (([], 24 * (7 + (1 + 2) * 8)), (["embed.chunk=3"], 3 * 8)):
+        task = prepare(made("bert", *changes, *more))
+        task.load()
+        assert task.at_once() == tokens
+
+
 def test_prompts_of_the_model_stand_before_what_is_trained(
     made: Callable[..., Recipe], folders: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -191,17 +200,3 @@ def test_what_cannot_be_trained_is_told(made: Callable[..., Recipe]) -> None:
         finetune(made("bert", "embed.matryoshka=[64]"))
     with pytest.raises(InputError, match=r"data.train: \d+ pairs are longer than 4 tokens"):
         prepare(made("bert", "data.max_tokens=4", "data.too_long=refuse")).lengths()
-
-
-@pytest.mark.parametrize("name", ["embed-minilm-cpu", "embed-llm-gpu"])
-def test_shipped_recipes_run_for_two_steps(name: str, tmp_path: Path, folders: dict[str, Path]) -> None:
-    """The starter model itself on a processor; a tiny one stands for that of the GPU."""
-    changes = [f"output={tmp_path}/run", "training.max_steps=2", "training.batch_size=8", "evaluation.every=end"]
-    changes += ["data.max_tokens=32", "training.threads=1", "evaluation.base=false", "data.test=null"]
-    changes += ["data.dev=null", "data.dev_share=0"]
-    if "gpu" in name:
-        changes += [f"model={folders['llama']}", "device=cpu", "precision=fp32", "embed.matryoshka=[8]"]
-    recipe = load_recipe(name, changes)
-    done = finetune(recipe)
-    assert done.metrics["training"]["steps"] == 2
-    assert load_encoder(str(done.folder)).encode(["a kettle"]).shape[0] == 1

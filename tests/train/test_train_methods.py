@@ -87,3 +87,29 @@ def test_ia3_scales_keys_values_and_what_leads_out(models: dict[str, Any]) -> No
     config = peft_config(recipe("ia3"), models["qwen2"], "CAUSAL_LM")
     assert config.target_modules == {"k_proj", "v_proj", "down_proj"}
     assert config.feedforward_modules == {"down_proj"}
+
+
+def ia3_targets(model: Any, targets: str) -> tuple[set[str], set[str]]:
+    config = peft_config(recipe("ia3", targets=targets), model, "CAUSAL_LM")
+    return set(config.target_modules), set(config.feedforward_modules)
+
+
+def test_ia3_scales_no_more_than_it_was_told(models: dict[str, Any]) -> None:
+    assert ia3_targets(models["qwen2"], "attention") == ({"k_proj", "v_proj"}, set())
+    assert ia3_targets(models["bert"], "attention") == ({"key", "value"}, set())
+    assert ia3_targets(models["qwen2"], "all-linear") == (set(LLAMA), {"down_proj"})
+    assert ia3_targets(models["qwen2"], "[q_proj]") == ({"q_proj"}, set())
+    assert ia3_targets(models["qwen2"], "[v_proj, down_proj]") == ({"v_proj", "down_proj"}, {"down_proj"})
+    assert ia3_targets(models["bert"], "[value]") == ({"value"}, set())
+    ways_out = {f"encoder.layer.{i}.output.dense" for i in range(2)}
+    assert ia3_targets(models["bert"], "auto") == ({"key", "value", *ways_out}, ways_out)
+
+
+def test_ia3_on_attention_alone_leaves_the_feed_forward_as_it_is() -> None:
+    from peft import get_peft_model
+
+    model = make_model("llama")
+    adapted = get_peft_model(model, peft_config(recipe("ia3", targets="attention"), model, "CAUSAL_LM"))
+    trained = [name for name, p in adapted.named_parameters() if p.requires_grad]
+    assert len(trained) == 4  # keys and values of two layers
+    assert all("k_proj" in name or "v_proj" in name for name in trained)
