@@ -30,8 +30,9 @@ LARGE_SHARE = 0.4
 METRICS = {"summarize": "rougeL", "embed": "mrr", "rerank": "f1", "prefer": "accuracy"}
 #: Tokens of an example.
 LENGTHS = {"summarize": 1024, "embed": 256, "rerank": 256, "prefer": 1024}
-#: Tokens that go through the model at once, padding included, on a processor and on a GPU.
-MICRO_TOKENS = {"cpu": 2048, "cuda": 16384}
+#: Tokens that go through the model at once, padding included, on a processor and on a GPU. There the library makes all
+#: logits: with a vocabulary of 150,000 they are 5 GB in float32, and as much again for their gradient.
+MICRO_TOKENS = {"cpu": 2048, "cuda": 8192}
 
 
 @dataclass(frozen=True)
