@@ -138,7 +138,7 @@ def by_formula(task: TrainingTask, before: int) -> Estimate:
         if recipe.training.gradient_checkpointing:
             kept = tokens * hidden * wide * layers + layer
         memory["activations"] = kept
-        if task.kind == "adapter":
+        if task.kind == "adapter" and recipe.task != "embed":
             memory["logits"] = 2 * tokens * int(config.vocab_size) * 4
     return Estimate(memory)
 
