@@ -36,7 +36,7 @@ def summarize(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="A shipped prompt, or a .yaml file (default: what the adapter was trained with, else summarize-product).",
+            help="A shipped prompt, or a .yaml file (default: the adapter's own, else summarize-product).",
         ),
     ] = None,
     base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, up to /v1.")] = None,

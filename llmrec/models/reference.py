@@ -23,7 +23,7 @@ _HUB_ID_OR_NAME = re.compile(r"([\w][\w.-]*/)?[\w][\w.-]*")
 
 @dataclass(frozen=True)
 class Reference:
-    """A parsed reference: for a starter or shipped adapter its name, for a hub model its id and revision, else a path."""
+    """A parsed reference: of a starter or shipped adapter the name, of a hub model id and revision, else a path."""
 
     form: Literal["starter", "adapter", "folder", "gguf", "hub"]
     name: str

@@ -1,4 +1,4 @@
-"""The adapters that come with llmrec: ``adapter:NAME`` is the folder ``adapters/NAME`` of the project or of the wheel."""
+"""The adapters that come with llmrec: ``adapter:NAME`` is ``adapters/NAME`` of the project or of the wheel."""
 
 from __future__ import annotations
 

@@ -158,9 +158,7 @@ def test_bases_with_layers_of_their_own_are_refused(sentence: Path, tmp_path: Pa
 def test_vectors_are_cut_and_made_unit_again(adapter: Path, bert: Path, static: Path, caplog: Any) -> None:
     whole, cut = load_encoder(str(adapter)), load_encoder(str(adapter), dimension=8)
     expected = whole.encode(TEXTS)[:, :8]
-    np.testing.assert_allclose(
-        cut.encode(TEXTS), expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6
-    )
+    np.testing.assert_allclose(cut.encode(TEXTS), expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
     assert (cut.dimension, cut.cut_to, whole.cut_to) == (8, 8, None)
     assert cut.digest != whole.digest == load_encoder(str(adapter), dimension=16).digest
     assert not caplog.records
