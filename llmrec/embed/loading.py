@@ -106,6 +106,14 @@ def own_prompts(path: Path) -> dict[str, str]:
     return _Layout(path).prompts()
 
 
+def own_pooling(path: Path) -> str | None:
+    """How a model's token vectors are pooled when nobody says otherwise; None for layers of its own."""
+    layout = _Layout(path)
+    if not layout.modules:
+        return "mean"
+    return layout.pooling() if layout.is_simple() else None
+
+
 class _Layout:
     """What the files of a model folder say, without loading the weights."""
 

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmrec.embed.adapted import SETTINGS, read_settings
+from llmrec.embed.loading import own_pooling
 from llmrec.errors import InputError, ModelError
 from llmrec.models import ModelFolder, resolve
 from llmrec.models.adapters import apply_adapter, named_base, quantized, read_config
@@ -85,6 +88,7 @@ def merge(
     folder = resolve(adapter)
     config = adapter_config(folder, adapter)
     model = base_of(folder, base)
+    _refuse_other_pooling(folder, model)
     kind = family("reranker" if config.task_type == "SEQ_CLS" else model.kind, model.reference)
     with quiet_transformers():  # a head that is new is the adapter's business
         opened = open_model(model.path, kind, model.reference)
@@ -96,6 +100,8 @@ def merge(
     _round(merged, dtype, model.reference)
     with disk_told(target), atomic_folder(target) as written:
         save(merged, model.kind, written)
+        if (folder.path / SETTINGS).is_file():  # the lengths that its vectors can be cut to
+            shutil.copyfile(folder.path / SETTINGS, written / SETTINGS)
         after = answers_of(open_model(written, kind, str(target)), texts)
         numbers = likeness(kind, before, after)
         step = "Merge with --dtype float32, or keep the adapter apart; --tolerance allows more."
@@ -173,6 +179,21 @@ def base_of(folder: ModelFolder, base: str | None) -> ModelFolder:
         step = "Give the model as it was before it was quantised, with --base: merging into few bits loses the adapter."
         raise ModelError(f"{model.reference}: is quantised", next_step=step)
     return model
+
+
+def _refuse_other_pooling(folder: ModelFolder, model: ModelFolder) -> None:
+    """Refuse an encoder's adapter that was trained with another pooling than the merged folder would have.
+
+    Raises:
+        InputError: It was.
+    """
+    trained = read_settings(folder.path).pooling
+    if trained is not None and trained != (own := own_pooling(model.path)):
+        step = "Use the adapter as it is (load_encoder), or train it with embed.save: merged."
+        raise InputError(
+            f"{folder.reference}: pools by {trained}, and {model.reference} by {own or 'layers of its own'}",
+            next_step=step,
+        )
 
 
 def save(opened: Opened, model_kind: str, folder: Path) -> None:

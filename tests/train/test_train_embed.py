@@ -255,3 +255,20 @@ def by_peft_alone(base: Path, adapter: Path, texts: list[str]) -> Any:
 def test_full_training_has_no_adapter_to_save(made: Callable[..., Recipe]) -> None:
     with pytest.raises(InputError, match="trains no adapter"):
         made("bert", "method.name=full", "embed.save=adapter")
+
+
+def test_an_adapter_is_merged_afterwards_but_not_out_of_its_pooling(
+    made: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    from llmrec.train.merge import merge
+
+    alone = finetune(made("bert", "method.name=lora", "embed.save=adapter", "embed.matryoshka=[8]"))
+    done = merge(str(alone.folder), tmp_path / "merged", dtype="float32")
+    texts = [row["query"] for row in pairs()]
+    ours = load_encoder(str(alone.folder), dimension=8).encode(texts)
+    assert (ours * load_encoder(str(done.path), dimension=8).encode(texts)).sum(axis=1).min() > 1 - 1e-6
+    other = finetune(
+        made("bert", "method.name=lora", "embed.save=adapter", "embed.pooling=cls", f"output={tmp_path}/o")
+    )
+    with pytest.raises(InputError, match="pools by cls"):
+        merge(str(other.folder), tmp_path / "refused")
