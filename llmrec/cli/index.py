@@ -32,6 +32,9 @@ def build(
     catalog: Annotated[list[str], typer.Argument(metavar="CATALOG…", help="What 'catalog import' reads, or '-'.")],
     output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The index folder.")],
     encoder: Annotated[str, typer.Option(help="Model of the vectors, or 'none' for words alone.")] = "starter:minilm",
+    dimension: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Keep the first N numbers of each vector (default: all).")
+    ] = None,
     summaries: Annotated[str | None, typer.Option(help="What 'llmrec summarize' wrote about the products.")] = None,
     text: Annotated[str | None, typer.Option(help="product, summary or both (default: both with --summaries).")] = None,
     dense: Annotated[str, typer.Option(help="exact, hnsw, none, or auto (by the catalog's size).")] = "auto",
@@ -71,7 +74,9 @@ def build(
     if encoder != "none" and dense != "none":
         from llmrec.embed import load_encoder
 
-        model = load_encoder(encoder, device=device, batch_size=batch_size)
+        model = load_encoder(encoder, device=device, batch_size=batch_size, dimension=dimension)
+    elif dimension is not None:
+        raise InputError("--dimension: there are no vectors to cut", next_step="Leave it out.")
     if image_encoder != "none":
         from llmrec.embed import load_image_encoder
 
@@ -105,12 +110,12 @@ def search(
     queries = [Query(text=text, title=title) for text in texts if text.strip() or title.strip()]
     if not queries:
         raise InputError("there is nothing to look for: the query is empty", next_step="Give some words.")
-    reference = wanted_encoder(index, encoder)
+    wanted = wanted_encoder(index, encoder)
     model = None
-    if reference and not retriever.startswith("bm25"):
+    if wanted and not retriever.startswith("bm25"):
         from llmrec.embed import load_encoder
 
-        model = load_encoder(reference, device=device)
+        model = load_encoder(wanted.reference, dimension=wanted.dimension, device=device)
     opened = Index.open(index, model)
     hits = opened.search_by(retriever, queries, k)
     emit(_found(opened, queries, hits), as_json=as_json, text=_shown(opened, queries, hits))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from llmrec.models import ModelFolder
     from llmrec.train.merge import Made
 
-_REFERENCE = "starter:NAME, a folder, a .gguf file, or a hub id (org/name, org/name@revision)."
+_REFERENCE = "starter:NAME, adapter:NAME, a folder, a .gguf file, or a hub id (org/name, org/name@revision)."
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 
 
 def list_models(as_json: bool = typer.Option(False, "--json", help="Print one JSON object.")) -> None:
-    """List the starter models and whatever else the cache holds."""
+    """List the starter models, the adapters that are shipped, and whatever else the cache holds."""
     from llmrec.models import STARTERS, cache_folder, cached
 
     entries = cached()
@@ -46,6 +46,7 @@ def list_models(as_json: bool = typer.Option(False, "--json", help="Print one JS
         }
         for starter in STARTERS.values()
     ]
+    models += _adapters()
     models += [
         {
             "reference": entry.folder.reference,
@@ -75,6 +76,21 @@ def list_models(as_json: bool = typer.Option(False, "--json", help="Print one JS
     text += f"\n\ncache: {cache_folder()}"
     text += "".join(f"\ndamaged, made again at the next use: {path}" for path in damaged)
     emit({"cache": str(cache_folder()), "models": models, "damaged": damaged}, as_json=as_json, text=text)
+
+
+def _adapters() -> list[dict[str, Any]]:
+    """The shipped adapters as ``list_models`` prints them."""
+    from llmrec.models import shipped_adapters
+    from llmrec.models.inspect import inspect_folder
+    from llmrec.models.shipped import ADAPTER_PREFIX
+
+    rows = []
+    for name, path in shipped_adapters().items():
+        found = inspect_folder(path, ADAPTER_PREFIX + name)
+        size = sum(file.stat().st_size for file in path.iterdir() if file.is_file())
+        facts = {"role": "adapter", "kind": found.kind, "licence": found.licence, "note": f"for {found.base}"}
+        rows.append({"reference": ADAPTER_PREFIX + name, **facts, "download_bytes": 0, "cached_bytes": size})
+    return rows
 
 
 def pull_models(

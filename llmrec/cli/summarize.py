@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from llmrec.storage import Ledger
 
 
+#: What a model is asked by when neither the caller nor an adapter says otherwise.
+PROMPT = "summarize-product"
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the app."""
     app.command()(summarize)
@@ -28,9 +32,13 @@ def summarize(
         str, typer.Option(help="Starter, folder, GGUF file, hub id, or openai:MODEL@http://host:port/v1.")
     ] = "starter:smollm2-135m",
     adapter: Annotated[str | None, typer.Option(help="PEFT adapter for a local model.")] = None,
-    prompt: Annotated[str, typer.Option(metavar="NAME|FILE", help="A shipped prompt, or a .yaml file.")] = (
-        "summarize-product"
-    ),
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="A shipped prompt, or a .yaml file (default: the adapter's own, else summarize-product).",
+        ),
+    ] = None,
     base_url: Annotated[str | None, typer.Option(help="Address of an OpenAI-compatible server, up to /v1.")] = None,
     api_key_env: Annotated[str, typer.Option(help="Environment variable with the server's key.")] = "OPENAI_API_KEY",
     max_new_tokens: Annotated[
@@ -55,7 +63,7 @@ def summarize(
     if output == "-" and as_json:
         raise InputError("the summaries and --json cannot both go to stdout", next_step="Give a file with -o.")
     usable_output(output, input)
-    chosen = load_prompt(prompt)
+    chosen = load_prompt(prompt or _trained_prompt(adapter) or PROMPT)
     catalog = Catalog.read(input)
     products = _first_read(catalog, limit)
     changed = {"temperature": temperature, "seed": seed, "max_new_tokens": max_new_tokens}
@@ -89,6 +97,20 @@ def summarize(
         emit(result, as_json=True)
     else:
         print(_told(result), file=sys.stderr)
+
+
+def _trained_prompt(adapter: str | None) -> str | None:
+    """The prompt that an adapter's recipe names; None for no adapter, or one that came without a recipe of ours."""
+    from llmrec.models import resolve
+    from llmrec.recipes import load_recipe
+
+    if adapter is None:
+        return None
+    try:
+        path = resolve(adapter).path / "recipe.yaml"
+        return load_recipe(str(path)).data.prompt if path.is_file() else None
+    except LlmrecError:  # one that cannot be loaded is told of when it is; a recipe may be of another tool
+        return None
 
 
 def _first_read(products: Iterable[Product], limit: int | None) -> Iterator[Product]:

@@ -41,6 +41,7 @@ class TextEncoder:
         reference: The model reference, as it stands in manifests.
         digest: Digest of the weights and of all that changes the vectors but precision and device.
         dimension: Length of the vectors.
+        cut_to: The same, where they are the first numbers of longer ones; None: they are whole.
         prompts: What is put before a text, by kind.
         pooling: How token vectors become one (``mean``, ``last``, ``cls``, ``static``, or the model's own).
         max_length: Tokens of a text that are seen; None: all.
@@ -56,11 +57,13 @@ class TextEncoder:
         prompts: dict[str, str],
         pooling: str,
         batch_size: int = 32,
+        cut_to: int | None = None,
     ) -> None:
         self._backend = backend
         self.reference = reference
         self.digest = digest
-        self.dimension = backend.dimension
+        self.dimension = cut_to or backend.dimension
+        self.cut_to = cut_to
         self.prompts = prompts
         self.pooling = pooling
         self.max_length = backend.max_length
@@ -93,7 +96,7 @@ class TextEncoder:
         order = sorted(range(len(texts)), key=lambda i: -counts[i])  # longest first: memory runs out at once or never
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
-            vectors[rows] = self._backend.embed([texts[i] for i in rows], prompt)
+            vectors[rows] = self._backend.embed([texts[i] for i in rows], prompt)[:, : self.dimension]
         return unit(vectors, self.reference)
 
     def _note_truncation(self, counts: list[int]) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
+from llmrec.embed.adapted import EncoderAdapter, read_settings
 from llmrec.embed.encoder import Backend, TextEncoder
 from llmrec.errors import InputError, ModelError
 from llmrec.models import resolve
+
+logger = logging.getLogger(__name__)
 
 #: Names that models give to the prompt of a kind, the first found counts (as in sentence-transformers).
 PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
@@ -27,11 +31,14 @@ def load_encoder(
     query_prompt: str | None = None,
     document_prompt: str | None = None,
     threads: int | None = None,
+    dimension: int | None = None,
 ) -> TextEncoder:
     """Load a text encoder: a sentence-transformers folder, a plain encoder, or any decoder language model.
 
+    An adapter of ``task: embed`` is loaded over the model that it names, and is one with it from then on.
+
     Args:
-        reference: ``starter:NAME``, a local folder, a GGUF file or a hub id.
+        reference: ``starter:NAME``, ``adapter:NAME``, a local folder (a model or an adapter), a GGUF file or a hub id.
         device: ``cpu``, ``cuda``, ``cuda:N``; None: CUDA where there is one.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         batch_size: Texts that are encoded together.
@@ -40,6 +47,8 @@ def load_encoder(
         query_prompt: Put before each query ("query: " for E5); None: the model's own, ``""``: none.
         document_prompt: The same for documents.
         threads: CPU threads of torch, for the whole process; None: left as they are.
+        dimension: Numbers of a vector that are kept, its first ones; None: all. An encoder that was trained for it
+            (``embed.matryoshka``) loses little; for any other one a warning is logged.
 
     Raises:
         ModelError: The model cannot be found, loaded, or is not safe to load.
@@ -54,14 +63,22 @@ def load_encoder(
 
         torch.set_num_threads(threads)
     folder = resolve(reference)
-    layout = _Layout(folder.path)
-    backend, used_pooling = _backend(layout, pooling, max_length, device, dtype)
-    prompts = layout.prompts()
+    adapter = EncoderAdapter.find(folder) if folder.kind == "adapter" else None
+    own = adapter.settings if adapter else read_settings(folder.path)
+    layout = _Layout(adapter.base.path if adapter else folder.path)
+    backend, used_pooling = _backend(layout, pooling, max_length, device, dtype, adapter)
+    prompts = {**layout.prompts(), **(own.prompts or {} if adapter else {})}
     for kind, given in (("query", query_prompt), ("document", document_prompt)):
         if given is not None:
             prompts[kind] = given
-    settings = {"pooling": used_pooling, "prompts": prompts, "max_length": backend.max_length}
-    digest = hashlib.sha256(json.dumps([folder.digest, settings], sort_keys=True).encode()).hexdigest()
+    settings: dict[str, Any] = {"pooling": used_pooling, "prompts": prompts, "max_length": backend.max_length}
+    if dimension == backend.dimension:
+        dimension = None
+    if dimension is not None:
+        _check_cut(folder.reference, dimension, backend.dimension, own.matryoshka)
+        settings["dimension"] = dimension
+    weights = [folder.digest, adapter.base.digest] if adapter else [folder.digest]
+    digest = hashlib.sha256(json.dumps([*weights, settings], sort_keys=True).encode()).hexdigest()
     return TextEncoder(
         backend,
         reference=folder.reference,
@@ -69,12 +86,32 @@ def load_encoder(
         prompts=prompts,
         pooling=used_pooling,
         batch_size=batch_size,
+        cut_to=dimension,
     )
+
+
+def _check_cut(reference: str, dimension: int, width: int, trained: tuple[int, ...]) -> None:
+    if not 0 < dimension < width:
+        step = f"Give a number from 1 to {width}, or leave it out."
+        raise InputError(f"dimension={dimension}: the vectors of {reference} have {width} numbers", next_step=step)
+    if dimension not in trained:
+        lengths = f"only for {', '.join(map(str, trained))}" if trained else "for no cut that its folder tells of"
+        logger.warning(
+            "%s was trained %s: vectors cut to %d numbers may rank worse; measure it", reference, lengths, dimension
+        )
 
 
 def own_prompts(path: Path) -> dict[str, str]:
     """What a model's own configuration puts before a query and before a document."""
     return _Layout(path).prompts()
+
+
+def own_pooling(path: Path) -> str | None:
+    """How a model's token vectors are pooled when nobody says otherwise; None for layers of its own."""
+    layout = _Layout(path)
+    if not layout.modules:
+        return "mean"
+    return layout.pooling() if layout.is_simple() else None
 
 
 class _Layout:
@@ -89,6 +126,10 @@ class _Layout:
     def part(self, kind: str) -> str:
         """Sub-folder of the module of that kind."""
         return str(self.modules[self.kinds.index(kind)].get("path", ""))
+
+    def is_simple(self) -> bool:
+        """Whether nothing but pooling follows the transformer."""
+        return self.kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
 
     def pooling(self) -> str | None:
         """The pooling of this sentence-transformers folder, None when it is one that we leave to the library."""
@@ -130,8 +171,15 @@ class _Layout:
 
 
 def _backend(
-    layout: _Layout, pooling: str | None, max_length: int | None, device: str | None, dtype: str
+    layout: _Layout,
+    pooling: str | None,
+    max_length: int | None,
+    device: str | None,
+    dtype: str,
+    adapter: EncoderAdapter | None = None,
 ) -> tuple[Backend, str]:
+    if adapter is not None:
+        return _adapted(layout, pooling, max_length, device, dtype, adapter)
     static = layout.kinds in (["StaticEmbedding"], ["StaticEmbedding", "Normalize"])
     if static or (not layout.modules and layout.is_model2vec()):
         from llmrec.embed.static import StaticEmbedding
@@ -147,8 +195,7 @@ def _backend(
     if not layout.modules:
         plain = PooledTransformer(layout.path, pooling=pooling, max_length=max_length, device=device, dtype=dtype)
         return plain, plain.pooling
-    simple = layout.kinds in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"])
-    own = layout.pooling() if simple else None
+    own = layout.pooling() if layout.is_simple() else None
     if pooling not in (None, own):
         raise InputError(
             f"{layout.path}: pools by {own or 'layers of its own'}, not {pooling}", next_step="Leave it out."
@@ -170,3 +217,36 @@ def _backend(
 
     sentence = SentenceTransformerModel(layout.path, max_length=max_length, device=device, dtype=dtype)
     return sentence, sentence.pooling
+
+
+def _adapted(
+    layout: _Layout,
+    pooling: str | None,
+    max_length: int | None,
+    device: str | None,
+    dtype: str,
+    adapter: EncoderAdapter,
+) -> tuple[Backend, str]:
+    """A base that is pooled over its tokens, with an adapter in it."""
+    from llmrec.embed.pooled import PooledTransformer
+
+    if (layout.modules and not layout.is_simple()) or layout.is_model2vec():
+        step = "Train it merged (embed.save: merged)."
+        raise ModelError(f"{adapter.base.reference}: has other layers than an adapter fits in", next_step=step)
+    own = adapter.settings
+    settings = layout.transformer_settings() if layout.modules else {}
+    trained = own.pooling or (layout.pooling() if layout.modules else None)
+    if pooling is not None and trained is not None and pooling != trained:
+        step = "Leave it out."
+        raise InputError(f"{adapter.folder.reference}: pools by {trained}, not {pooling}", next_step=step)
+    transformer = PooledTransformer(
+        layout.path / (layout.part("Transformer") if layout.modules else ""),
+        pooling=pooling or trained,
+        max_length=max_length,
+        own_length=own.max_length or settings.get("max_seq_length"),
+        lower_case=bool(settings.get("do_lower_case") if own.lower_case is None else own.lower_case),
+        device=device,
+        dtype=dtype,
+        adapter=adapter,
+    )
+    return transformer, transformer.pooling

@@ -95,7 +95,9 @@ def build_version(
 def _model(encoder: Encoder | ImageEncoder | None) -> dict[str, Any] | None:
     if encoder is None:
         return None
-    return {"reference": encoder.reference, "digest": encoder.digest, "dimension": encoder.dimension}
+    model = {"reference": encoder.reference, "digest": encoder.digest, "dimension": encoder.dimension}
+    # that they are the first numbers of longer vectors has to be known when the encoder is loaded again
+    return {**model, "cut": True} if getattr(encoder, "cut_to", None) else model
 
 
 def _encode(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -51,15 +51,22 @@ def same_encoder(path: Path, built: dict[str, Any] | None, given: Encoder | Imag
     if given is None or built is None or given.digest == built["digest"]:
         return
     if given.reference == built["reference"]:
-        why = f"{built['reference']}, but with other weights or settings (prompts, pooling, length)"
+        why = f"{built['reference']}, but with other weights or settings (prompts, pooling, length of texts or vectors)"
     else:
         why = f"{built['reference']}, not {given.reference}"
     step = f"Open it with {built['reference']}, or build it again with {given.reference} (--replace)."
     raise ArtefactError(f"{path}: was built with the {kind} {why}", next_step=step)
 
 
-def wanted_encoder(path: Path, asked: str | None) -> str | None:
-    """Reference of the encoder to open an index with: the one asked for, else its own; None: it has no vectors.
+class Wanted(NamedTuple):
+    """Arguments of ``load_encoder``: the reference, and the length that the vectors are cut to, if they are."""
+
+    reference: str
+    dimension: int | None
+
+
+def wanted_encoder(path: Path, asked: str | None) -> Wanted | None:
+    """The encoder to open an index with: the one asked for, else its own; None: it has no vectors.
 
     Raises:
         ArtefactError: Not an index.
@@ -69,4 +76,6 @@ def wanted_encoder(path: Path, asked: str | None) -> str | None:
     if asked and not built:
         step = "Leave the encoder out, or build the index with one."
         raise InputError(f"{path}: holds no vectors, so no encoder is of use", next_step=step)
-    return asked or (str(built["reference"]) if built else None)
+    if not built:
+        return None
+    return Wanted(asked or str(built["reference"]), int(built["dimension"]) if built.get("cut") else None)

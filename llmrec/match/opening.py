@@ -29,8 +29,8 @@ def open_index(
     from llmrec.index import Index
     from llmrec.index.opening import wanted_encoder
 
-    reference = wanted_encoder(Path(path), encoder)
-    model = load_encoder(reference, device=device) if reference else None
+    wanted = wanted_encoder(Path(path), encoder)
+    model = load_encoder(wanted.reference, dimension=wanted.dimension, device=device) if wanted else None
     tower = None
     if vision and (pictured := Index.encoder_reference(path, "image_encoder")):
         from llmrec.embed import load_image_encoder

@@ -10,6 +10,7 @@
 from llmrec.models.cache import VARIABLE, cache_folder
 from llmrec.models.pull import CacheEntry, Pulled, cached, known, pull
 from llmrec.models.resolve import ModelFolder, resolve
+from llmrec.models.shipped import shipped_adapters
 from llmrec.models.starters import STARTERS, Starter
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "known",
     "pull",
     "resolve",
+    "shipped_adapters",
 ]

@@ -1,4 +1,4 @@
-"""What a model reference names: a starter, a folder, a GGUF file or a hub model.
+"""What a model reference names: a starter, a shipped adapter, a folder, a GGUF file or a hub model.
 
 A name that is both a folder here and a hub id (``org/name``) means the folder; ``hub:org/name`` means the hub.
 """
@@ -12,19 +12,20 @@ from pathlib import Path
 from typing import Literal
 
 from llmrec.errors import ModelError
+from llmrec.models.shipped import ADAPTER_PREFIX, shipped_adapters
 from llmrec.models.starters import PREFIX, STARTERS
 
 HUB_PREFIX = "hub:"
-FORMS = "starter:NAME, a model folder, a .gguf file, or a hub id (org/name, org/name@revision)"
+FORMS = "starter:NAME, adapter:NAME, a model folder, a .gguf file, or a hub id (org/name, org/name@revision)"
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 _HUB_ID_OR_NAME = re.compile(r"([\w][\w.-]*/)?[\w][\w.-]*")
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A parsed reference: for a starter its name, for a hub model its id and revision, else a path."""
+    """A parsed reference: of a starter or shipped adapter the name, of a hub model id and revision, else a path."""
 
-    form: Literal["starter", "folder", "gguf", "hub"]
+    form: Literal["starter", "adapter", "folder", "gguf", "hub"]
     name: str
     revision: str | None = None
 
@@ -57,6 +58,12 @@ def _parse(reference: str) -> Reference:
         if name not in STARTERS:
             raise unknown(reference, "no such starter")
         return Reference("starter", name)
+    if reference.startswith(ADAPTER_PREFIX):
+        name, known = reference.removeprefix(ADAPTER_PREFIX), shipped_adapters()
+        if name not in known:
+            step = f"Give one of: {', '.join(ADAPTER_PREFIX + one for one in known)}; or the folder of an adapter."
+            raise ModelError(f"{reference!r}: no such adapter is shipped", next_step=step)
+        return Reference("adapter", name)
     if reference.startswith(HUB_PREFIX):
         return _hub(reference.removeprefix(HUB_PREFIX), reference, _HUB_ID_OR_NAME)
     if not reference.strip() or "\x00" in reference:

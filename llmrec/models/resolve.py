@@ -2,6 +2,7 @@
 
 =========================  =====================================================
 ``starter:minilm``         a starter: downloaded once, checked, cached
+``adapter:minilm-matcher`` an adapter that comes with llmrec
 ``./my-model``             a folder: a model or an adapter
 ``./qwen2.5-q4_k_m.gguf``  a GGUF file: converted once, cached
 ``org/name``               a model of the hub; ``org/name@revision`` pins it
@@ -24,6 +25,7 @@ from llmrec.models.cache import cache_folder, digest_of, make_entry, model_path,
 from llmrec.models.folders import hashes
 from llmrec.models.inspect import inspect_folder
 from llmrec.models.reference import Reference, parse
+from llmrec.models.shipped import ADAPTER_PREFIX, shipped_adapters
 from llmrec.models.starters import CONVERTERS, STARTERS, Starter
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ def resolve(
     """Find a model, fetching it into the cache when it is not there yet.
 
     Args:
-        reference: ``starter:NAME``, a folder, a ``.gguf`` file or a hub id.
+        reference: ``starter:NAME``, ``adapter:NAME``, a folder, a ``.gguf`` file or a hub id.
         revision: Branch, tag or commit of a hub model; the same as ``org/name@revision``.
         allow_pickle: Accept weights that run code when they are loaded.
         cache: The cache folder; default ``$LLMREC_CACHE``, else the user's.
@@ -85,6 +87,9 @@ def find(asked: Reference, root: Path, *, offline: bool, allow_pickle: bool, aga
     """``resolve`` for a parsed reference; ``again`` makes or fetches a cached model anew."""
     if asked.form == "folder":
         return _folder(Path(asked.name), root, allow_pickle)
+    if asked.form == "adapter":
+        found = _folder(shipped_adapters()[asked.name], root, allow_pickle)
+        return replace(found, reference=ADAPTER_PREFIX + asked.name)
     if asked.form == "gguf":
         return _gguf(Path(asked.name), root, again)
     if asked.form == "starter":

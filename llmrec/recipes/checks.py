@@ -56,6 +56,8 @@ def cross_faults(recipe: Recipe) -> Iterator[Fault]:
         yield ("data", "qrels"), f"means nothing for the task {task}"
     elif recipe.data.qrels and not recipe.data.products:
         yield ("data", "qrels"), "names products: give their catalog as data.products"
+    if recipe.embed.save == "adapter" and method == "full":
+        yield ("embed", "save"), "the method full trains no adapter: take lora, or save: merged"
     if task == "embed" and recipe.embed.mine_from > recipe.embed.mine_to:
         yield ("embed", "mine_to"), f"{recipe.embed.mine_to} is below mine_from ({recipe.embed.mine_from})"
     if recipe.data.prompt and task not in ("summarize", "prefer"):

@@ -166,6 +166,8 @@ class Embed(Section):
     #: Whether products are also queries for their contents.
     symmetric: StrictBool = True
     pooling: Literal["auto", "mean", "cls", "last"] = "auto"
+    #: What is published: one encoder with the adapter merged in, as large as its base, or the adapter alone.
+    save: Literal["merged", "adapter"] = "merged"
 
 
 class Rerank(Section):

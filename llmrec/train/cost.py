@@ -134,9 +134,9 @@ def by_formula(task: TrainingTask, before: int) -> Estimate:
         if recipe.training.gradient_checkpointing:
             kept = tokens * hidden * wide * layers + layer
         memory["activations"] = kept
-        if task.kind == "encoder":
+        if recipe.task == "embed":
             memory["encoding"] = ENCODED * chosen.max_tokens * (6 * hidden + 2 * inner) * wide
-        if task.kind == "adapter" and not _own_step(task):
+        if task.kind == "adapter" and recipe.task != "embed" and not _own_step(task):
             memory["logits"] = 2 * tokens * int(config.vocab_size) * 4
     return Estimate(memory)
 

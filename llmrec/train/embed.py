@@ -1,7 +1,8 @@
 """``task: embed``: an encoder, or a language model that is pooled, learns to put queries beside their products.
 
 By sentence-transformers' trainer. Both fields that an index compares are learned: titles with titles, wholes with
-wholes. What is saved is one encoder in that library's layout, adapters merged.
+wholes. What is saved is one encoder in that library's layout, adapters merged, or with ``embed.save: adapter`` the
+adapter in PEFT's.
 """
 
 from __future__ import annotations
@@ -23,18 +24,12 @@ from llmrec.recipes import Recipe
 from llmrec.train.chosen import Chosen
 from llmrec.train.contrastive import Truth, contrastive_loss
 from llmrec.train.embed_trainer import embed_trainer
-from llmrec.train.encoders import (
-    encode,
-    limited,
-    load_sentence_encoder,
-    merged,
-    note_settings,
-    save_encoder,
-    texts_at_once,
-)
+from llmrec.train.encoders import encode, limited, load_sentence_encoder, merged, texts_at_once
+from llmrec.train.encoders_saved import note_settings, refuse_more_than_pooling, same_vectors, save_encoder, usage
 from llmrec.train.mining import kept, mine, tell_near
 from llmrec.train.retrieval_data import Item, RetrievalExample, read_splits
 from llmrec.train.retrieval_measure import centred, ranks, unit
+from llmrec.train.summarize import save_adapter
 from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
 
 #: Texts that a saved encoder is compared on.
@@ -66,6 +61,8 @@ class EmbedTask(TrainingTask):
         self._adapter: Any = None
         self._own_length = 0
         self.prompts = own_prompts(model.path)
+        if recipe.embed.save == "adapter":
+            self.kind = "adapter"
 
     def read(self) -> Splits:
         found, reader = read_splits(self.recipe)
@@ -132,6 +129,8 @@ class EmbedTask(TrainingTask):
 
         self.model = self._fresh(self.chosen)
         self._own_length = self.model.max_seq_length
+        if self.kind == "adapter":
+            refuse_more_than_pooling(self.model, self.folder.reference)
         if self.recipe.method.name != "full":
             for parameter in self.model.parameters():
                 parameter.requires_grad_(False)
@@ -303,9 +302,15 @@ class EmbedTask(TrainingTask):
         texts = list(dict.fromkeys(text for row in self.rows for text in (row.query, row.product)))[:COMPARED]
         self.model.max_seq_length = self._own_length
         before = encode(self.model, texts)
-        precision = replace(self.chosen, precision="bf16")
-        model = merged(self.model, self._adapter, lambda: self._fresh(precision))
-        model.max_seq_length = self._own_length
-        lowest = save_encoder(model, folder, before, texts, self.chosen.precision)
         embed = self.recipe.embed
-        note_settings(folder, matryoshka=list(embed.matryoshka), temperature=embed.temperature, saved_cosine=lowest)
+        settings = {"matryoshka": list(embed.matryoshka), "temperature": embed.temperature}
+        if self.kind == "adapter":
+            save_adapter(self._adapter, self.folder.reference, folder)
+            note_settings(folder, **usage(self.model), prompts=self.prompts, **settings)
+            lowest = same_vectors(folder, before, texts, self.chosen)
+        else:
+            precision = replace(self.chosen, precision="bf16")
+            model = merged(self.model, self._adapter, lambda: self._fresh(precision))
+            model.max_seq_length = self._own_length
+            lowest = save_encoder(model, folder, before, texts, self.chosen)
+        note_settings(folder, **settings, saved_cosine=lowest)

@@ -1,8 +1,7 @@
-"""An encoder in sentence-transformers' form: loaded to be trained, asked for vectors, merged and saved."""
+"""An encoder in sentence-transformers' form: loaded to be trained, asked for vectors, merged."""
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec.errors import InputError, MissingExtraError, ModelError, TrainingError
+from llmrec.errors import InputError, MissingExtraError, ModelError
 from llmrec.models.quiet import quiet
 from llmrec.train.chosen import Chosen
 from llmrec.train.loading import keep_learning, quantization
@@ -22,9 +21,6 @@ logger = logging.getLogger(__name__)
 POOLINGS = {"mean": "mean", "cls": "cls", "last": "lasttoken"}
 #: Tokens that a plain model sees of a text, where its folder states no limit: as llmrec.embed has it.
 PLAIN_LENGTH = 512
-#: Lowest cosine between a vector of the trained model and that of the saved one. Quantised weights are merged into
-#: 16-bit ones, so what was rounded away comes back.
-SAME = {"fp32": 0.9999, "bf16": 0.999, "fp16": 0.999, "int8": 0.98, "nf4": 0.9}
 #: A text is read as it stands, as llmrec.embed does: left to itself the library asks every model that has a chat
 #: template as a chat, and what is trained is another encoder than what is used.
 AS_IT_STANDS = {"text": {"method": "forward", "method_output_name": "last_hidden_state"}}
@@ -169,32 +165,3 @@ def merged(model: Any, adapter: Any, fresh: Any) -> Any:
     target.float()
     adapter.merge_and_unload(safe_merge=True)
     return target.to(dtype)
-
-
-def save_encoder(model: Any, folder: Path, before: NDArray[np.float32], texts: Sequence[str], precision: str) -> float:
-    """Write a model in sentence-transformers' layout and load it back by ``llmrec.embed``.
-
-    Args:
-        before: float32 ``[n, d]``, vectors of ``texts`` by the trained model.
-
-    Returns:
-        The lowest cosine between a trained vector and the saved one.
-
-    Raises:
-        TrainingError: What was saved is another encoder than what was trained.
-    """
-    from llmrec.embed import load_encoder
-
-    with quiet():
-        model.save_pretrained(str(folder), create_model_card=False)
-        loaded = load_encoder(str(folder), device=str(model.device), query_prompt="", document_prompt="")
-    lowest = float((before * loaded.encode(texts)).sum(axis=1).min())
-    if not lowest >= SAME[precision]:
-        step = "Train in bf16 or fp32; the checkpoints are kept."
-        raise TrainingError(f"{folder}: saved vectors differ from the trained ones ({lowest:.4f})", next_step=step)
-    return lowest
-
-
-def note_settings(folder: Path, **settings: Any) -> None:
-    """Keep what sentence-transformers has no place for, beside its files."""
-    (folder / "llmrec_embed.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")

@@ -12,13 +12,18 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llmrec.embed.adapted import SETTINGS, read_settings
+from llmrec.embed.loading import own_pooling
 from llmrec.errors import InputError, ModelError
 from llmrec.models import ModelFolder, resolve
+from llmrec.models.adapters import apply_adapter, named_base, quantized, read_config
+from llmrec.models.adapters import base_of as under
 from llmrec.models.quiet import quiet_transformers
 from llmrec.storage import atomic_folder
 from llmrec.train.likeness import (
@@ -31,7 +36,7 @@ from llmrec.train.likeness import (
     open_model,
     refuse_drift,
 )
-from llmrec.train.written import disk_told, finish, folder_bytes, new_output, quantized
+from llmrec.train.written import disk_told, finish, folder_bytes, new_output
 
 logger = logging.getLogger(__name__)
 
@@ -83,15 +88,20 @@ def merge(
     folder = resolve(adapter)
     config = adapter_config(folder, adapter)
     model = base_of(folder, base)
+    _refuse_other_pooling(folder, model)
     kind = family("reranker" if config.task_type == "SEQ_CLS" else model.kind, model.reference)
     with quiet_transformers():  # a head that is new is the adapter's business
         opened = open_model(model.path, kind, model.reference)
-        adapted = _apply(opened, folder)
+        # layers are changed in place: sentence-transformers runs them through the plain model as well
+        inner = opened.model if opened.kind == "causal-lm" else inner_of(opened)
+        adapted = apply_adapter(inner, folder, remedy="Give the model that the adapter was trained on, with --base.")
     before = answers_of(opened, texts)
     merged = _merged(opened, adapted)
     _round(merged, dtype, model.reference)
     with disk_told(target), atomic_folder(target) as written:
         save(merged, model.kind, written)
+        if (folder.path / SETTINGS).is_file():  # the lengths that its vectors can be cut to
+            shutil.copyfile(folder.path / SETTINGS, written / SETTINGS)
         after = answers_of(open_model(written, kind, str(target)), texts)
         numbers = likeness(kind, before, after)
         step = "Merge with --dtype float32, or keep the adapter apart; --tolerance allows more."
@@ -126,19 +136,10 @@ def adapter_config(folder: ModelFolder, shown: str) -> Any:
     Raises:
         InputError: Not an adapter, or one of learned prompts.
     """
-    from peft import PeftConfig
-
     if folder.kind != "adapter":
         step = "Give the folder 'adapter' of a training, with adapter_config.json and adapter_model.safetensors."
         raise InputError(f"{shown}: is a {folder.kind}, not an adapter", next_step=step)
-    if not (folder.path / "adapter_model.safetensors").is_file():
-        step = "Give an adapter whose weights are adapter_model.safetensors."
-        raise ModelError(f"{shown}: has no safetensors weights", next_step=step)
-    try:
-        config: Any = PeftConfig.from_pretrained(str(folder.path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        step = "Train the adapter again, or copy it again."
-        raise ModelError(f"{shown}: adapter_config.json cannot be read: {first_line(error)}", next_step=step) from error
+    config = read_config(folder)
     if config.is_prompt_learning:
         step = (
             "Use it as it is, beside its model (llmrec summarize --adapter), or train with method lora, whose weights "
@@ -165,28 +166,34 @@ def base_of(folder: ModelFolder, base: str | None) -> ModelFolder:
     Raises:
         ModelError: It cannot be found, has changed since, or is quantised.
     """
-    named = _manifest(folder.path).get("models", {}).get("base", {})
-    reference = base or named.get("reference") or folder.base
-    if not reference:
-        raise ModelError(f"{folder.reference}: names no model", next_step="Give the model with --base.")
-    try:
-        model = resolve(reference)
-    except ModelError as error:
-        step = f"Give the model with --base. {error.next_step}"
-        raise ModelError(f"{folder.reference}: its model {error.message}", next_step=step) from error
-    if model.kind == "adapter":
-        step = "Merge that one first, and give the result with --base."
-        raise ModelError(f"{model.reference}: is an adapter itself", next_step=step)
+    if base is None:
+        model = under(folder, remedy="Give the model with --base; the name that it has now takes it as it is now.")
+    else:
+        model = resolve(base)
+        if model.kind == "adapter":
+            step = "Merge that one first, and give the result with --base."
+            raise ModelError(f"{model.reference}: is an adapter itself", next_step=step)
+        if named_base(folder)[1] not in ("", model.digest):
+            logger.warning("%s is not the model that the adapter was trained on", model.reference)
     if quantized(model.path):
         step = "Give the model as it was before it was quantised, with --base: merging into few bits loses the adapter."
         raise ModelError(f"{model.reference}: is quantised", next_step=step)
-    digest = named.get("digest")
-    if base is not None and digest and digest != model.digest:
-        logger.warning("%s is not the model that the adapter was trained on", model.reference)
-    elif digest and digest != model.digest:
-        step = "Give the model that it was trained on with --base; the same name with --base takes it as it is now."
-        raise ModelError(f"{model.reference}: has changed since the adapter was trained", next_step=step)
     return model
+
+
+def _refuse_other_pooling(folder: ModelFolder, model: ModelFolder) -> None:
+    """Refuse an encoder's adapter that was trained with another pooling than the merged folder would have.
+
+    Raises:
+        InputError: It was.
+    """
+    trained = read_settings(folder.path).pooling
+    if trained is not None and trained != (own := own_pooling(model.path)):
+        step = "Use the adapter as it is (load_encoder), or train it with embed.save: merged."
+        raise InputError(
+            f"{folder.reference}: pools by {trained}, and {model.reference} by {own or 'layers of its own'}",
+            next_step=step,
+        )
 
 
 def save(opened: Opened, model_kind: str, folder: Path) -> None:
@@ -202,29 +209,6 @@ def save(opened: Opened, model_kind: str, folder: Path) -> None:
             opened.tokenizer.save_pretrained(folder)
         else:
             opened.model.save_pretrained(str(folder))
-
-
-def _apply(opened: Opened, folder: ModelFolder) -> Any:
-    from peft import PeftModel, get_peft_model_state_dict
-    from safetensors import SafetensorError, safe_open
-
-    inner = opened.model if opened.kind == "causal-lm" else inner_of(opened)
-    try:
-        adapted: Any = PeftModel.from_pretrained(inner, str(folder.path), is_trainable=False).eval()
-        with safe_open(folder.path / "adapter_model.safetensors", "pt") as file:
-            # embeddings that were saved with the adapter lie in the model under their own names
-            own = set(adapted.state_dict())
-            there = {name for name in list(file.keys()) if name not in own}
-            wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
-        # peft warns and goes on without them, or leaves out those for which the model has no layer
-        for names, what in ((wanted - there, "lacks"), (there - wanted, "is for layers that the model has not:")):
-            if names:
-                raise ValueError(f"it {what} {', '.join(sorted(names)[:3])}")
-    except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:
-        step = "Give the model that the adapter was trained on, with --base."
-        raise ModelError(f"{folder.reference}: does not fit the model: {first_line(error)}", next_step=step) from error
-    # layers are changed in place: sentence-transformers runs them through the plain model as well
-    return adapted
 
 
 def inner_of(opened: Opened) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from llmrec.errors import InputError, LlmrecError, StorageError, disk_error
 from llmrec.models import ModelFolder, resolve
+from llmrec.models.adapters import quantized
 from llmrec.storage import write_manifest
 from llmrec.storage.leftovers import clear_leftovers, owned_prefix
 
@@ -53,16 +54,6 @@ def whole_model(reference: str) -> ModelFolder:
         step = "Give the model that it was made from."
         raise InputError(f"{reference}: is quantised already ({how})", next_step=step)
     return folder
-
-
-def quantized(path: Path) -> str:
-    """The quantisation that a model's ``config.json`` names; empty for none."""
-    try:
-        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""
-    found = config.get("quantization_config") if isinstance(config, dict) else None
-    return str(found.get("quant_method") or "unknown") if isinstance(found, dict) else ""
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from llmrec.models import STARTERS
+from llmrec.models import STARTERS, shipped_adapters
 
 ROOT = Path(__file__).parents[2]
 
@@ -48,10 +48,12 @@ def test_list_in_an_empty_cache(cache: str) -> None:
     assert done.returncode == 0
     result = json.loads(done.stdout)
     assert result["cache"] == cache
-    assert [row["reference"] for row in result["models"]] == [f"starter:{name}" for name in STARTERS]
-    assert all(row["cached_bytes"] is None and row["licence"] and row["role"] for row in result["models"])
+    shipped = [f"adapter:{name}" for name in shipped_adapters()]
+    assert [row["reference"] for row in result["models"]] == [*(f"starter:{name}" for name in STARTERS), *shipped]
+    assert all(row["licence"] and row["role"] for row in result["models"])
+    assert [row["reference"] for row in result["models"] if row["cached_bytes"]] == shipped
     text = run("list", LLMREC_CACHE=cache).stdout.splitlines()
-    assert len(text) == len(STARTERS) + 4  # head, rule, empty line, cache
+    assert len(text) == len(STARTERS) + len(shipped) + 4  # head, rule, empty line, cache
     assert "cached" in text[0]
     assert not Path(cache).exists()
 

@@ -9,7 +9,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from llmrec.cli import app
+from llmrec.embed import load_encoder
+from llmrec.errors import ArtefactError
+from llmrec.index import Index
+from llmrec.match.opening import open_index
 from llmrec.models.pull import known
+from llmrec.records import Query
 
 CATALOG = """id,title,description
 a,Acme trail shoe,light
@@ -123,3 +128,20 @@ def test_with_the_starter_encoder(catalog: Path, tmp_path: Path) -> None:
     assert "starter:minilm, 384 dimensions, exact" in run("build", catalog, "-o", path).stdout
     told = json.loads(run("search", path, "something for cold ears", "--json").stdout)
     assert told["results"][0]["hits"][0]["product_id"] == "b"
+
+
+def test_an_index_of_shorter_vectors_knows_their_length(catalog: Path, tmp_path: Path) -> None:
+    if known("starter:minilm") is None:
+        pytest.skip("starter:minilm is not in the cache (llmrec models pull)")
+    path = tmp_path / "index"
+    assert "starter:minilm, 128 dimensions, exact" in run("build", catalog, "-o", path, "--dimension", 128).stdout
+    told = json.loads(run("search", path, "something for cold ears", "--json").stdout)
+    assert told["results"][0]["hits"][0]["product_id"] == "b"
+    opened = open_index(path)
+    assert opened.search_by("dense", [Query(text="something for cold ears")], 1)[0][0].product_id == "b"
+    with pytest.raises(ArtefactError, match="length of texts or vectors"):
+        Index.open(path, load_encoder("starter:minilm"))
+    refused = run("build", catalog, "-o", path, "--dimension", 385, "--replace")
+    assert refused.exit_code == 2 and "have 384 numbers" in refused.stderr
+    refused = run("build", catalog, "-o", path, "--encoder", "none", "--dimension", 8, "--replace")
+    assert refused.exit_code == 2 and "no vectors to cut" in refused.stderr

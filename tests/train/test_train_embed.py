@@ -200,3 +200,70 @@ def test_what_cannot_be_trained_is_told(made: Callable[..., Recipe]) -> None:
         finetune(made("bert", "embed.matryoshka=[64]"))
     with pytest.raises(InputError, match=r"data.train: \d+ pairs are longer than 4 tokens"):
         prepare(made("bert", "data.max_tokens=4", "data.too_long=refuse")).lengths()
+
+
+@pytest.mark.parametrize(
+    ("model", "changes"),
+    [
+        ("bert", ["method.name=lora", "embed.pooling=cls", "embed.matryoshka=[8]"]),
+        ("bert", ["method.name=ia3", "training.learning_rate=0.05"]),
+        ("llama", ["method.name=dora", "embed.pooling=last"]),
+    ],
+)
+def test_an_adapter_is_the_encoder_that_is_merged(
+    made: Callable[..., Recipe], folders: dict[str, Path], model: str, changes: list[str], tmp_path: Path
+) -> None:
+    whole = finetune(made(model, *changes))
+    alone = finetune(made(model, *changes, "embed.save=adapter", f"output={tmp_path}/alone"))
+    assert whole.folder is not None and alone.folder == tmp_path / "alone" / "adapter"
+    assert alone.metrics["dev"] == whole.metrics["dev"]
+    there = {path.name for path in alone.folder.iterdir()}
+    assert there == {"adapter_config.json", "adapter_model.safetensors", "llmrec_embed.json", "recipe.yaml",
+                     "metrics.json", "README.md", "manifest.json"}  # fmt: skip
+    texts = [row["query"] for row in pairs()]
+    encoder, merged = load_encoder(str(alone.folder)), load_encoder(str(whole.folder))
+    ours = encoder.encode(texts)
+    assert (ours * merged.encode(texts)).sum(axis=1).min() > 1 - 1e-6
+    assert (encoder.pooling, encoder.max_length) == (merged.pooling, merged.max_length)
+    np.testing.assert_allclose(ours, by_peft_alone(folders[model], alone.folder, texts), atol=1e-5)
+
+
+def by_peft_alone(base: Path, adapter: Path, texts: list[str]) -> Any:
+    """Vectors without a line of ours, by what llmrec_embed.json tells."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModel, AutoTokenizer
+
+    told = json.loads((adapter / "llmrec_embed.json").read_text())
+    model = PeftModel.from_pretrained(AutoModel.from_pretrained(base), str(adapter)).eval()
+    tokenizer = AutoTokenizer.from_pretrained(base)
+    rows = []
+    for text in texts:
+        ids = tokenizer(told["prompts"]["query"] + text, return_tensors="pt", max_length=told["max_length"])
+        with torch.no_grad():
+            hidden = model(**ids).last_hidden_state[0]
+        row = {"mean": hidden.mean(0), "cls": hidden[0], "last": hidden[-1]}[told["pooling"]].numpy()
+        rows.append(row / np.linalg.norm(row))
+    return np.stack(rows)
+
+
+def test_full_training_has_no_adapter_to_save(made: Callable[..., Recipe]) -> None:
+    with pytest.raises(InputError, match="trains no adapter"):
+        made("bert", "method.name=full", "embed.save=adapter")
+
+
+def test_an_adapter_is_merged_afterwards_but_not_out_of_its_pooling(
+    made: Callable[..., Recipe], tmp_path: Path
+) -> None:
+    from llmrec.train.merge import merge
+
+    alone = finetune(made("bert", "method.name=lora", "embed.save=adapter", "embed.matryoshka=[8]"))
+    done = merge(str(alone.folder), tmp_path / "merged", dtype="float32")
+    texts = [row["query"] for row in pairs()]
+    ours = load_encoder(str(alone.folder), dimension=8).encode(texts)
+    assert (ours * load_encoder(str(done.path), dimension=8).encode(texts)).sum(axis=1).min() > 1 - 1e-6
+    other = finetune(
+        made("bert", "method.name=lora", "embed.save=adapter", "embed.pooling=cls", f"output={tmp_path}/o")
+    )
+    with pytest.raises(InputError, match="pools by cls"):
+        merge(str(other.folder), tmp_path / "refused")
