@@ -43,6 +43,7 @@ class TextEncoder:
         dimension: Length of the vectors.
         prompts: What is put before a text, by kind.
         pooling: How token vectors become one (``mean``, ``last``, ``cls``, ``static``, or the model's own).
+        fusion: Weights of the hybrid that were measured for it, by name; an index that is built with it takes them.
         max_length: Tokens of a text that are seen; None: all.
         truncated: How many texts were longer than that so far.
     """
@@ -67,6 +68,7 @@ class TextEncoder:
         self.batch_size = batch_size
         self.truncated = 0
         self._warned = False
+        self.fusion: dict[str, float] = {}
 
     def encode(self, inputs: Sequence[str], *, kind: str = "document") -> NDArray[np.float32]:
         """Encode texts into float32 ``[n, dimension]``, unit length, in input order.

@@ -14,6 +14,8 @@ from llmrec.models import resolve
 #: Names that models give to the prompt of a kind, the first found counts (as in sentence-transformers).
 PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 POOLING_NAMES = {"mean": "mean", "lasttoken": "last", "cls": "cls"}
+#: Beside an encoder: the weights of the hybrid that were measured when it was trained.
+FUSION = "llmrec_fusion.json"
 
 
 def load_encoder(
@@ -62,7 +64,7 @@ def load_encoder(
             prompts[kind] = given
     settings = {"pooling": used_pooling, "prompts": prompts, "max_length": backend.max_length}
     digest = hashlib.sha256(json.dumps([folder.digest, settings], sort_keys=True).encode()).hexdigest()
-    return TextEncoder(
+    encoder = TextEncoder(
         backend,
         reference=folder.reference,
         digest=digest,
@@ -70,6 +72,22 @@ def load_encoder(
         pooling=used_pooling,
         batch_size=batch_size,
     )
+    encoder.fusion = own_fusion(folder.path)
+    return encoder
+
+
+def own_fusion(path: Path) -> dict[str, float]:
+    """Weights of the hybrid that were measured for the encoder in a folder, by name; empty where none were.
+
+    Raises:
+        ModelError: The file that holds them cannot be read.
+    """
+    found = _Layout(path)._json(FUSION, {})
+    weights = found.get("weights", {}) if isinstance(found, dict) else None
+    if not isinstance(weights, dict) or not all(type(value) in (int, float) for value in weights.values()):
+        step = f"Remove {FUSION}: the default weights are used then."
+        raise ModelError(f"{path / FUSION}: has no numbers as weights", next_step=step)
+    return {name: float(value) for name, value in weights.items()}
 
 
 def own_prompts(path: Path) -> dict[str, str]:

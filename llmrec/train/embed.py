@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 
 from llmrec.embed.loading import own_prompts
 from llmrec.errors import InputError
+from llmrec.index.weighing import Weighed
 from llmrec.models import ModelFolder
 from llmrec.recipes import Recipe
+from llmrec.records import Product
 from llmrec.train.chosen import Chosen
 from llmrec.train.contrastive import Truth, contrastive_loss
 from llmrec.train.embed_trainer import embed_trainer
@@ -36,6 +38,7 @@ from llmrec.train.mining import kept, mine, tell_near
 from llmrec.train.retrieval_data import Item, RetrievalExample, read_splits
 from llmrec.train.retrieval_measure import centred, ranks, unit
 from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
+from llmrec.train.weighed import KnownVectors, keep_weights, weigh_encoder
 
 #: Texts that a saved encoder is compared on.
 COMPARED = 64
@@ -64,11 +67,13 @@ class EmbedTask(TrainingTask):
         super().__init__(recipe, model, chosen)
         self._adapter: Any = None
         self._own_length = 0
+        self._encoded: tuple[dict[str, int], NDArray[np.float32]] | None = None
         self.prompts = own_prompts(model.path)
 
     def read(self) -> Splits:
         found, reader = read_splits(self.recipe)
         self.items: dict[str, Item] = reader.items
+        self._products = reader.products
         self.pool = reader.catalog or list(reader.items)
         self.splits = Splits(found["train"], found["dev"], found["test"])
         return self.splits
@@ -271,6 +276,8 @@ class EmbedTask(TrainingTask):
         without = self._adapter.disable_adapter() if base and self._adapter is not None else nullcontext()
         with without, limited(self.model, self._own_length):
             vectors = encode(self.model, texts)
+        if not base:
+            self._encoded = place, vectors
         fields = [
             (vectors[[place[t] for t in left]], vectors[[place[t] for t in right]])
             for left, right in ((asked[0], titles), (asked[1], wholes))
@@ -282,7 +289,22 @@ class EmbedTask(TrainingTask):
                 values |= {f"{name} ({dims} numbers)": v for name, v in ranks(cut, keys, examples).items()}
         return Measured(values=values)
 
+    def _weighed(self) -> Weighed | None:
+        """What the encoder counts in the hybrid, where there is a catalog to search and a dev query to search for."""
+        dev = self.splits.dev[: self.recipe.evaluation.limit]
+        if not (self.recipe.data.products and dev):
+            return None
+        if self._encoded is None:
+            self.measure(dev)
+        assert self._encoded is not None
+        asked = [*self.pool, *sorted({key for e in dev for key in e.positives} - set(self.pool))]
+        products = [self._products.get(key, Product(id=key, title=self.items[key].title)) for key in asked]
+        with limited(self.model, self._own_length):
+            encoder = KnownVectors(*self._encoded, partial(encode, self.model), self.prompts)
+            return weigh_encoder(encoder, products, dev)
+
     def save(self, folder: Path) -> None:
+        weighed = self._weighed()
         texts = list(dict.fromkeys(text for row in self.rows for text in (row.query, row.product)))[:COMPARED]
         self.model.max_seq_length = self._own_length
         before = encode(self.model, texts)
@@ -292,3 +314,5 @@ class EmbedTask(TrainingTask):
         lowest = save_encoder(model, folder, before, texts, self.chosen.precision)
         embed = self.recipe.embed
         note_settings(folder, matryoshka=list(embed.matryoshka), temperature=embed.temperature, saved_cosine=lowest)
+        if weighed is not None:
+            keep_weights(folder, weighed)

@@ -1,0 +1,74 @@
+"""What a trained encoder counts in the hybrid of an index: measured on the dev queries, kept in its folder.
+
+``llmrec index build`` and ``Index.build`` take it from there (``llmrec_fusion.json``)::
+
+    {"weights": {"dense": 2.0}, "measured": {"queries": 155, "recall@1": [0.81, 0.85], "mrr@10": [0.87, 0.9]}}
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from llmrec.embed.loading import FUSION
+from llmrec.index import Index
+from llmrec.index.weighing import FEWEST, Weighed, weigh
+from llmrec.records import Product, Query
+from llmrec.train.retrieval_data import RetrievalExample
+
+logger = logging.getLogger(__name__)
+
+
+class KnownVectors:
+    """An encoder that was asked for most texts before; the rest it is asked for now.
+
+    Args:
+        known: Text, with its prompt, to its row in ``vectors``.
+        vectors: float32 ``[n, d]``, unit length.
+        ask: Vectors of texts with their prompts.
+        prompts: What stands before a text, by kind.
+    """
+
+    reference = digest = "in training"
+
+    def __init__(
+        self,
+        known: Mapping[str, int],
+        vectors: NDArray[np.float32],
+        ask: Callable[[Sequence[str]], NDArray[np.float32]],
+        prompts: Mapping[str, str],
+    ) -> None:
+        self._known, self._vectors, self._ask, self._prompts = known, vectors, ask, prompts
+        self.dimension = int(vectors.shape[1])
+
+    def encode(self, inputs: Sequence[str], *, kind: str = "document") -> NDArray[np.float32]:
+        """Unit vectors, float32 ``[n, dimension]``."""
+        texts = [self._prompts[kind] + text for text in inputs]
+        found = np.empty((len(texts), self.dimension), dtype=np.float32)
+        new = [place for place, text in enumerate(texts) if text not in self._known]
+        old = [place for place, text in enumerate(texts) if text in self._known]
+        found[old] = self._vectors[[self._known[texts[place]] for place in old]]
+        if new:
+            found[new] = self._ask([texts[place] for place in new])
+        return found
+
+
+def weigh_encoder(encoder: KnownVectors, products: Sequence[Product], dev: Sequence[RetrievalExample]) -> Weighed:
+    """Search the catalog for the dev queries and choose the weights by what is found."""
+    if len(dev) < FEWEST:
+        logger.info("%d dev queries are too few to tell what the encoder counts beside words", len(dev))
+    queries = [Query(e.whole, title=e.title if e.title != e.whole else "") for e in dev]
+    with tempfile.TemporaryDirectory() as folder:
+        index = Index.build(Path(folder) / "index", products, encoder, dense="exact")
+        return weigh(index, queries, [e.positives for e in dev])
+
+
+def keep_weights(folder: Path, weighed: Weighed) -> None:
+    """Write what was chosen beside the encoder's files."""
+    (folder / FUSION).write_text(json.dumps(weighed.as_dict()) + "\n", encoding="utf-8")
