@@ -22,6 +22,7 @@ from llmrec.index.weighing import Weighed
 from llmrec.models import ModelFolder
 from llmrec.recipes import Recipe
 from llmrec.records import Product
+from llmrec.train.beside_words import KnownVectors, hybrid_rankings, keep_weights, weigh_encoder
 from llmrec.train.chosen import Chosen
 from llmrec.train.contrastive import Truth, contrastive_loss
 from llmrec.train.embed_trainer import embed_trainer
@@ -34,11 +35,10 @@ from llmrec.train.encoders import (
     save_encoder,
     texts_at_once,
 )
-from llmrec.train.mining import kept, mine, tell_near
+from llmrec.train.mining import draw, kept, mine, tell_near
 from llmrec.train.retrieval_data import Item, RetrievalExample, read_splits
 from llmrec.train.retrieval_measure import centred, ranks, unit
 from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
-from llmrec.train.weighed import KnownVectors, keep_weights, weigh_encoder
 
 #: Texts that a saved encoder is compared on.
 COMPARED = 64
@@ -253,13 +253,25 @@ class EmbedTask(TrainingTask):
             return found
 
         def work() -> list[list[int]]:
-            with limited(self.model, self.chosen.max_tokens):
-                asked = encode(self.model, [self.prompts["query"] + e.whole for e in train])
             window = {"first": embed.mine_from, "last": embed.mine_to, "seed": self.recipe.training.seed}
+            with limited(self.model, self.chosen.max_tokens):
+                if embed.mine_with == "hybrid":
+                    shelf = self._shelf(self._keys)
+                    wholes = {self.prompts["document"] + self.items[key].whole: i for i, key in enumerate(self._keys)}
+                    encoder = KnownVectors(wholes, vectors, partial(encode, self.model), self.prompts)
+                    return draw(hybrid_rankings(encoder, shelf, train), barred, count=embed.hard_negatives, **window)
+                asked = encode(self.model, [self.prompts["query"] + e.whole for e in train])
             return mine(asked, vectors, barred, count=embed.hard_negatives, **window)
 
         items = [self.items[key] for key in self._keys]
-        settings = [embed.hard_negatives, embed.mine_from, embed.mine_to, embed.mask_false_negatives, embed.mask_above]
+        settings = [
+            embed.mine_with,
+            embed.hard_negatives,
+            embed.mine_from,
+            embed.mine_to,
+            embed.mask_false_negatives,
+            embed.mask_above,
+        ]
         identity = [self.folder.digest, items, [e[:5] for e in train], self.chosen.as_dict(), settings, embed.pooling]
         return kept(Path(self.recipe.output) / "mined.json", identity, work)
 
@@ -289,6 +301,10 @@ class EmbedTask(TrainingTask):
                 values |= {f"{name} ({dims} numbers)": v for name, v in ranks(cut, keys, examples).items()}
         return Measured(values=values)
 
+    def _shelf(self, keys: Sequence[str]) -> list[Product]:
+        """Products as an index takes them; one that is known by its text alone has it as title."""
+        return [self._products.get(key, Product(id=key, title=self.items[key].title)) for key in keys]
+
     def _weighed(self) -> Weighed | None:
         """What the encoder counts in the hybrid, where there is a catalog to search and a dev query to search for."""
         dev = self.splits.dev[: self.recipe.evaluation.limit]
@@ -297,8 +313,7 @@ class EmbedTask(TrainingTask):
         if self._encoded is None:
             self.measure(dev)
         assert self._encoded is not None
-        asked = [*self.pool, *sorted({key for e in dev for key in e.positives} - set(self.pool))]
-        products = [self._products.get(key, Product(id=key, title=self.items[key].title)) for key in asked]
+        products = self._shelf([*self.pool, *sorted({key for e in dev for key in e.positives} - set(self.pool))])
         with limited(self.model, self._own_length):
             encoder = KnownVectors(*self._encoded, partial(encode, self.model), self.prompts)
             return weigh_encoder(encoder, products, dev)

@@ -98,7 +98,7 @@ def test_the_grid_holds_the_default_and_names_only_what_differs() -> None:
 def test_weights_that_are_none_are_refused(tmp_path: Path, named: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="dens"):
         weights_of(named)
-    with pytest.raises(InputError, match="the encoder's fusion weights: .*dens"):
+    with pytest.raises(InputError, match=r"the encoder's fusion weights: .*dens"):
         build(tmp_path, Seer(named))
 
 

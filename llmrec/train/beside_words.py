@@ -1,4 +1,6 @@
-"""What a trained encoder counts in the hybrid of an index: measured on the dev queries, kept in its folder.
+"""An encoder beside words, as it will be used: what it counts in the hybrid, and what the hybrid confuses.
+
+What a trained encoder counts is measured on the dev queries and kept in its folder.
 
 ``llmrec index build`` and ``Index.build`` take it from there (``llmrec_fusion.json``)::
 
@@ -10,7 +12,8 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +26,9 @@ from llmrec.records import Product, Query
 from llmrec.train.retrieval_data import RetrievalExample
 
 logger = logging.getLogger(__name__)
+
+#: Products that are ranked for a query when negatives are looked for.
+RANKED = 200
 
 
 class KnownVectors:
@@ -63,10 +69,28 @@ def weigh_encoder(encoder: KnownVectors, products: Sequence[Product], dev: Seque
     """Search the catalog for the dev queries and choose the weights by what is found."""
     if len(dev) < FEWEST:
         logger.info("%d dev queries are too few to tell what the encoder counts beside words", len(dev))
-    queries = [Query(e.whole, title=e.title if e.title != e.whole else "") for e in dev]
+    with _indexed(encoder, products) as index:
+        return weigh(index, [_query(example) for example in dev], [example.positives for example in dev])
+
+
+def hybrid_rankings(
+    encoder: KnownVectors, products: Sequence[Product], examples: Sequence[RetrievalExample]
+) -> Iterator[NDArray[np.int64]]:
+    """The places of the products that words and vectors bring in for each example, best first."""
+    with _indexed(encoder, products) as index:
+        row = {id: number for number, id in enumerate(index.ids)}
+        for hits in index.search([_query(example) for example in examples], RANKED):
+            yield np.array([row[hit.product_id] for hit in hits], dtype=np.int64)
+
+
+@contextmanager
+def _indexed(encoder: KnownVectors, products: Sequence[Product]) -> Iterator[Index]:
     with tempfile.TemporaryDirectory() as folder:
-        index = Index.build(Path(folder) / "index", products, encoder, dense="exact")
-        return weigh(index, queries, [e.positives for e in dev])
+        yield Index.build(Path(folder) / "index", products, encoder, dense="exact")
+
+
+def _query(example: RetrievalExample) -> Query:
+    return Query(example.whole, title=example.title if example.title != example.whole else "")
 
 
 def keep_weights(folder: Path, weighed: Weighed) -> None:
