@@ -53,6 +53,7 @@ class TextEncoder:
         backend: Backend,
         *,
         reference: str,
+        fusion: dict[str, float] | None = None,
         digest: str,
         prompts: dict[str, str],
         pooling: str,
@@ -60,6 +61,7 @@ class TextEncoder:
     ) -> None:
         self._backend = backend
         self.reference = reference
+        self.fusion = fusion or {}
         self.digest = digest
         self.dimension = backend.dimension
         self.prompts = prompts
@@ -68,7 +70,6 @@ class TextEncoder:
         self.batch_size = batch_size
         self.truncated = 0
         self._warned = False
-        self.fusion: dict[str, float] = {}
 
     def encode(self, inputs: Sequence[str], *, kind: str = "document") -> NDArray[np.float32]:
         """Encode texts into float32 ``[n, dimension]``, unit length, in input order.

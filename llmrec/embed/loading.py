@@ -64,30 +64,15 @@ def load_encoder(
             prompts[kind] = given
     settings = {"pooling": used_pooling, "prompts": prompts, "max_length": backend.max_length}
     digest = hashlib.sha256(json.dumps([folder.digest, settings], sort_keys=True).encode()).hexdigest()
-    encoder = TextEncoder(
+    return TextEncoder(
         backend,
         reference=folder.reference,
+        fusion=own_fusion(folder.path),
         digest=digest,
         prompts=prompts,
         pooling=used_pooling,
         batch_size=batch_size,
     )
-    encoder.fusion = own_fusion(folder.path)
-    return encoder
-
-
-def own_fusion(path: Path) -> dict[str, float]:
-    """Weights of the hybrid that were measured for the encoder in a folder, by name; empty where none were.
-
-    Raises:
-        ModelError: The file that holds them cannot be read.
-    """
-    found = _Layout(path)._json(FUSION, {})
-    weights = found.get("weights", {}) if isinstance(found, dict) else None
-    if not isinstance(weights, dict) or not all(type(value) in (int, float) for value in weights.values()):
-        step = f"Remove {FUSION}: the default weights are used then."
-        raise ModelError(f"{path / FUSION}: has no numbers as weights", next_step=step)
-    return {name: float(value) for name, value in weights.items()}
 
 
 def own_prompts(path: Path) -> dict[str, str]:
@@ -145,6 +130,20 @@ class _Layout:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ModelError(f"{path}: not JSON ({error})", next_step="Fetch the model again.") from error
+
+
+def own_fusion(path: Path) -> dict[str, float]:
+    """Weights of the hybrid that were measured for the encoder in a folder, by name; empty where none were.
+
+    Raises:
+        ModelError: The file that holds them cannot be read.
+    """
+    found = _Layout(path)._json(FUSION, {})
+    weights = found.get("weights", {}) if isinstance(found, dict) else None
+    if not isinstance(weights, dict) or not all(type(value) in (int, float) for value in weights.values()):
+        step = f"Remove {FUSION}: the default weights are used then."
+        raise ModelError(f"{path / FUSION}: has no numbers as weights", next_step=step)
+    return {name: float(value) for name, value in weights.items()}
 
 
 def _backend(

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from llmrec.embed.loading import FUSION
 from llmrec.index import Index
-from llmrec.index.weighing import FEWEST, Weighed, weigh
+from llmrec.index.weighing import FEWEST, weigh
 from llmrec.records import Product, Query
+from llmrec.train.mining import draw
 from llmrec.train.retrieval_data import RetrievalExample
 
 logger = logging.getLogger(__name__)
@@ -65,22 +66,30 @@ class KnownVectors:
         return found
 
 
-def weigh_encoder(encoder: KnownVectors, products: Sequence[Product], dev: Sequence[RetrievalExample]) -> Weighed:
-    """Search the catalog for the dev queries and choose the weights by what is found."""
+def weigh_encoder(
+    encoder: KnownVectors, products: Sequence[Product], dev: Sequence[RetrievalExample], folder: Path
+) -> None:
+    """Search the catalog for the dev queries, choose the weights by what is found, and keep them in the folder."""
     if len(dev) < FEWEST:
         logger.info("%d dev queries are too few to tell what the encoder counts beside words", len(dev))
     with _indexed(encoder, products) as index:
-        return weigh(index, [_query(example) for example in dev], [example.positives for example in dev])
+        weighed = weigh(index, [_query(example) for example in dev], [example.positives for example in dev])
+    (folder / FUSION).write_text(json.dumps(weighed.as_dict()) + "\n", encoding="utf-8")
 
 
-def hybrid_rankings(
-    encoder: KnownVectors, products: Sequence[Product], examples: Sequence[RetrievalExample]
-) -> Iterator[NDArray[np.int64]]:
-    """The places of the products that words and vectors bring in for each example, best first."""
+def hybrid_negatives(
+    encoder: KnownVectors,
+    products: Sequence[Product],
+    examples: Sequence[RetrievalExample],
+    barred: Callable[[int], NDArray[np.bool_]],
+    **window: int,
+) -> list[list[int]]:
+    """Negatives of each example from what words and vectors together rank high: places of products, see ``mine``."""
     with _indexed(encoder, products) as index:
         row = {id: number for number, id in enumerate(index.ids)}
-        for hits in index.search([_query(example) for example in examples], RANKED):
-            yield np.array([row[hit.product_id] for hit in hits], dtype=np.int64)
+        found = index.search([_query(example) for example in examples], RANKED)
+    rankings = (np.array([row[hit.product_id] for hit in hits], dtype=np.int64) for hits in found)
+    return draw(rankings, barred, **window)
 
 
 @contextmanager
@@ -91,8 +100,3 @@ def _indexed(encoder: KnownVectors, products: Sequence[Product]) -> Iterator[Ind
 
 def _query(example: RetrievalExample) -> Query:
     return Query(example.whole, title=example.title if example.title != example.whole else "")
-
-
-def keep_weights(folder: Path, weighed: Weighed) -> None:
-    """Write what was chosen beside the encoder's files."""
-    (folder / FUSION).write_text(json.dumps(weighed.as_dict()) + "\n", encoding="utf-8")

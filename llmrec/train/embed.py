@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from llmrec.embed.loading import own_prompts
 from llmrec.errors import InputError
-from llmrec.index.weighing import Weighed
 from llmrec.models import ModelFolder
 from llmrec.recipes import Recipe
 from llmrec.records import Product
-from llmrec.train.beside_words import KnownVectors, hybrid_rankings, keep_weights, weigh_encoder
+from llmrec.train.beside_words import KnownVectors, hybrid_negatives, weigh_encoder
 from llmrec.train.chosen import Chosen
 from llmrec.train.contrastive import Truth, contrastive_loss
 from llmrec.train.embed_trainer import embed_trainer
@@ -35,7 +34,7 @@ from llmrec.train.encoders import (
     save_encoder,
     texts_at_once,
 )
-from llmrec.train.mining import draw, kept, mine, tell_near
+from llmrec.train.mining import kept, mine, tell_near
 from llmrec.train.retrieval_data import Item, RetrievalExample, read_splits
 from llmrec.train.retrieval_measure import centred, ranks, unit
 from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
@@ -259,7 +258,7 @@ class EmbedTask(TrainingTask):
                     shelf = self._shelf(self._keys)
                     wholes = {self.prompts["document"] + self.items[key].whole: i for i, key in enumerate(self._keys)}
                     encoder = KnownVectors(wholes, vectors, partial(encode, self.model), self.prompts)
-                    return draw(hybrid_rankings(encoder, shelf, train), barred, count=embed.hard_negatives, **window)
+                    return hybrid_negatives(encoder, shelf, train, barred, count=embed.hard_negatives, **window)
                 asked = encode(self.model, [self.prompts["query"] + e.whole for e in train])
             return mine(asked, vectors, barred, count=embed.hard_negatives, **window)
 
@@ -305,21 +304,21 @@ class EmbedTask(TrainingTask):
         """Products as an index takes them; one that is known by its text alone has it as title."""
         return [self._products.get(key, Product(id=key, title=self.items[key].title)) for key in keys]
 
-    def _weighed(self) -> Weighed | None:
-        """What the encoder counts in the hybrid, where there is a catalog to search and a dev query to search for."""
+    def _weigh(self, folder: Path) -> None:
+        """Keep what the encoder counts in the hybrid, where there is a catalog to search and a query to search for."""
         dev = self.splits.dev[: self.recipe.evaluation.limit]
         if not (self.recipe.data.products and dev):
-            return None
+            return
         if self._encoded is None:
             self.measure(dev)
         assert self._encoded is not None
         products = self._shelf([*self.pool, *sorted({key for e in dev for key in e.positives} - set(self.pool))])
         with limited(self.model, self._own_length):
             encoder = KnownVectors(*self._encoded, partial(encode, self.model), self.prompts)
-            return weigh_encoder(encoder, products, dev)
+            weigh_encoder(encoder, products, dev, folder)
 
     def save(self, folder: Path) -> None:
-        weighed = self._weighed()
+        self._weigh(folder)
         texts = list(dict.fromkeys(text for row in self.rows for text in (row.query, row.product)))[:COMPARED]
         self.model.max_seq_length = self._own_length
         before = encode(self.model, texts)
@@ -329,5 +328,3 @@ class EmbedTask(TrainingTask):
         lowest = save_encoder(model, folder, before, texts, self.chosen.precision)
         embed = self.recipe.embed
         note_settings(folder, matryoshka=list(embed.matryoshka), temperature=embed.temperature, saved_cosine=lowest)
-        if weighed is not None:
-            keep_weights(folder, weighed)

@@ -15,8 +15,7 @@ from llmrec.index.weighing import Weighed
 from llmrec.recipes import parse_recipe
 from llmrec.records import Product
 from llmrec.train import beside_words, finetune
-from llmrec.train.beside_words import KnownVectors, hybrid_rankings
-from llmrec.train.mining import draw
+from llmrec.train.beside_words import KnownVectors, hybrid_negatives
 from llmrec.train.retrieval_data import RetrievalExample
 from tests.train.made_models import bert
 
@@ -46,11 +45,10 @@ def test_what_the_hybrid_confuses_are_the_negatives() -> None:
         {}, vectors, lambda texts: np.repeat(vectors, len(texts), axis=0), {"query": "", "document": ""}
     )
     example = RetrievalExample("q", "red kettle", "red kettle", {"a": 1})
-    ranked = list(hybrid_rankings(encoder, shelf, [example]))
-    assert ranked[0][:2].tolist() == [0, 1]
-    right = np.zeros(23, dtype=bool)
-    right[0] = True
-    assert draw(ranked, [right], count=1, first=1, last=1, seed=0) == [[1]]
+    right = np.arange(len(shelf)) == 0
+    window = {"count": 1, "first": 1, "last": 1, "seed": 0}
+    assert hybrid_negatives(encoder, shelf, [example], lambda number: right, **window) == [[1]]
+    assert hybrid_negatives(encoder, shelf, [example], lambda number: ~right, **window) == [[0]]
 
 
 @pytest.mark.parametrize("catalog", [True, False])
