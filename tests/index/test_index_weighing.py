@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from llmrec.cli import app
 from llmrec.errors import ArtefactError, InputError
 from llmrec.index import Index
 from llmrec.index.fusion import Weights, weights_of, zscore
@@ -120,6 +122,8 @@ def test_an_index_keeps_the_weights_of_its_encoder(tmp_path: Path) -> None:
     for retriever in ("bm25", "dense", "dense:title"):
         ours, theirs = (i.search_by(retriever, queries, 3) for i in (index, plain))
         assert [[h.product_id for h in hits] for hits in ours] == [[h.product_id for h in hits] for hits in theirs]
+    shown = CliRunner().invoke(app, ["index", "info", str(tmp_path / "own" / "index")]).stdout
+    assert "fusion: zscore, dense 30, lead_power 0, known 4 (measured for this encoder)" in shown
     assert Index.build(tmp_path / "words", PRODUCTS, Seer({"dense": 30.0}), dense="none").settings.weights == {}
 
 
