@@ -22,10 +22,12 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import numpy as np
 
 from llmrec.catalog import Catalog
 from llmrec.embed import load_encoder
@@ -33,12 +35,34 @@ from llmrec.embed.loading import FUSION
 from llmrec.evaluate import evaluate_matches, read_qrels
 from llmrec.index import Index
 from llmrec.records import Product, Query
+from llmrec.seams import Encoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 TABLES = {"abt_buy": ("abt.csv", "buy.csv"), "amazon_google": ("amazon.csv", "gp.csv")}
+#: Listing to its products and their scores.
+Run = dict[str, dict[str, float]]
 METRICS = ["recall@1", "recall@10", "mrr@10"]
 #: Of the seed that splits; of a hundred parts, those that are tested and those that are dev.
 SPLIT_SEED, TEST_BELOW, DEV_BELOW = 20, 50, 62
+
+
+class Remembering:
+    """An encoder that is asked for each text once: every retriever asks for the same queries."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
+        self.reference, self.digest, self.dimension = encoder.reference, encoder.digest, encoder.dimension
+        self.fusion = getattr(encoder, "fusion", {})
+
+    def encode(self, inputs: Sequence[str], *, kind: str = "document") -> NDArray[np.float32]:
+        """Unit vectors, float32 ``[n, dimension]``."""
+        new = [text for text in dict.fromkeys(inputs) if (kind, text) not in self._known]
+        self._known.update(zip(((kind, text) for text in new), self._encoder.encode(new, kind=kind), strict=True))
+        return np.stack([self._known[kind, text] for text in inputs])
 
 
 class Table(NamedTuple):
@@ -166,35 +190,43 @@ def shelf(table: Table) -> list[dict[str, object]]:
 
 def measure(table: Table, folder: Path, work: Path) -> dict[str, object]:
     """All retrievers on the tested listings, against the whole right table."""
+    runs = search(table, "untrained", "starter:minilm", work) | search(table, "tuned", str(folder), work)
+    return compare(table, runs)
+
+
+def search(table: Table, label: str, reference: str, work: Path) -> dict[str, Run]:
+    """What the retrievers of an index with one encoder find; words only where the encoder is untrained."""
     listings = [table.left[key] for key in table.qrels if table.part(key) == "test"]
-    qrels = {listing.id: table.qrels[listing.id] for listing in listings}
-    queries = [Query(" ".join(filter(None, [p.title, p.description, p.brand])), title=p.title) for p in listings]
-    runs, weights = {}, load_encoder(str(folder)).fusion
-    for label, reference in (("untrained", "starter:minilm"), ("tuned", str(folder))):
-        index = Index.build(work / f"{table.name}-{label}", table.right.values(), load_encoder(reference))
-        for retriever in index.retrievers:
-            words = retriever.startswith("bm25")
-            if not words or label == "untrained":
-                runs[retriever if words else f"{retriever}, {label}"] = run(index, retriever, listings, queries)
-        # what the encoder alone brings, and what its weights alone bring
-        other = {} if label == "tuned" else weights
-        index.settings = msgspec.structs.replace(index.settings, weights=other)
-        name = "default weights" if label == "tuned" else "weights of the tuned"
-        runs[f"hybrid, {label}, {name}"] = run(index, "hybrid", listings, queries)
-    print(f"\n{table.name}: {len(queries)} test listings, {len(table.right)} products, weights {weights}")
-    found: dict[str, object] = {"listings": len(queries), "products": len(table.right)}
+    index = Index.build(work / f"{table.name}-{label}", table.right.values(), Remembering(load_encoder(reference)))
+    runs = {}
+    for retriever in index.retrievers:
+        words = retriever.startswith("bm25")
+        if not words or label == "untrained":
+            runs[retriever if words else f"{retriever}, {label}"] = run(index, retriever, listings)
+    if index.settings.weights:
+        index.settings = msgspec.structs.replace(index.settings, weights={})
+        runs[f"hybrid, {label}, default weights"] = run(index, "hybrid", listings)
+    return runs
+
+
+def compare(table: Table, runs: dict[str, Run]) -> dict[str, object]:
+    """Every ranking beside that of the hybrid with the untrained encoder."""
+    qrels = {listing: table.qrels[listing] for listing in runs["bm25"]}
+    print(f"\n{table.name}: {len(qrels)} test listings, {len(table.right)} products")
+    found: dict[str, object] = {"listings": len(qrels), "products": len(table.right)}
     for name, ranking in runs.items():
         scored = evaluate_matches(runs["hybrid, untrained"], qrels, metrics=METRICS, baseline=ranking)
         values = scored.baseline_metrics
         p = {m: scored.comparison[m].p_value for m in METRICS}
         row = {m: [round(values[m].value, 4), values[m].low, values[m].high] for m in METRICS}
         found[name] = {**row, "p": p}
-        print(f"  {name:40s} " + "  ".join(f"{m} {values[m]} (p {p[m]:.4f})" for m in METRICS))
+        print(f"  {name:32s} " + "  ".join(f"{m} {values[m]} (p {p[m]:.4f})" for m in METRICS))
     return found
 
 
-def run(index: Index, retriever: str, listings: list[Product], queries: list[Query]) -> dict[str, dict[str, float]]:
+def run(index: Index, retriever: str, listings: list[Product]) -> Run:
     """The ten best products of each listing and their scores."""
+    queries = [Query(" ".join(filter(None, [p.title, p.description, p.brand])), title=p.title) for p in listings]
     found = index.search_by(retriever, queries, 10)
     pairs = zip(listings, found, strict=True)
     return {listing.id: {hit.product_id: hit.score for hit in hits} for listing, hits in pairs}
