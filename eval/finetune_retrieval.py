@@ -4,11 +4,13 @@
 
 The matched listings of ``er_products`` (Abt-Buy, Amazon-Google) are split in two halves by connected components of
 their match graph, in which listings of one title are connected too: no listing, product or title is in both. An
-encoder is trained on the pairs of the first half alone (``finetune_retrieval.yaml``; a seventh of them chooses the
-checkpoint). Then every listing of the second half is searched in the whole right table, by words,
-by the vectors of both encoders, and by the hybrid with either. Prints R@1, R@10 and MRR with 95% intervals and the
-paired p-value against the hybrid with the untrained encoder, and writes ``eval/results/finetune_retrieval.json``.
-``--dev`` measures on the dev listings instead, for choosing settings. Leaves with 2 where the data is not there.
+encoder is trained on the pairs of the first half alone (``finetune_retrieval.yaml``); a quarter of them, which it does
+not learn from, chooses the checkpoint and what the encoder counts in the hybrid. The catalog of the training, where
+hard negatives come from, is both right tables without the products of the second half. Then every listing of the
+second half is searched in the whole right table, by words, by the vectors of both encoders, and by the hybrid with
+either. Prints R@1, R@10 and MRR with 95% intervals and the paired p-value against the hybrid with the untrained
+encoder, and writes ``eval/results/finetune_retrieval.json``. ``--train`` ends with the training, whose dev figures
+are for choosing settings; ``--encoder`` tests what it left. Leaves with 2 where the data is not there.
 """
 
 from __future__ import annotations
@@ -20,22 +22,47 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
+import numpy as np
 
 from llmrec.catalog import Catalog
 from llmrec.embed import load_encoder
+from llmrec.embed.loading import FUSION
 from llmrec.evaluate import evaluate_matches, read_qrels
 from llmrec.index import Index
 from llmrec.records import Product, Query
+from llmrec.seams import Encoder
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 HERE = Path(__file__).parent
 TABLES = {"abt_buy": ("abt.csv", "buy.csv"), "amazon_google": ("amazon.csv", "gp.csv")}
+#: Listing to its products and their scores.
+Run = dict[str, dict[str, float]]
 METRICS = ["recall@1", "recall@10", "mrr@10"]
 #: Of the seed that splits; of a hundred parts, those that are tested and those that are dev.
-SPLIT_SEED, TEST_BELOW, DEV_BELOW = 20, 50, 57
+SPLIT_SEED, TEST_BELOW, DEV_BELOW = 20, 50, 62
+
+
+class Remembering:
+    """An encoder that is asked for each text once: every retriever asks for the same queries."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: dict[tuple[str, str], NDArray[np.float32]] = {}
+        self.reference, self.digest, self.dimension = encoder.reference, encoder.digest, encoder.dimension
+        self.fusion = getattr(encoder, "fusion", {})
+
+    def encode(self, inputs: Sequence[str], *, kind: str = "document") -> NDArray[np.float32]:
+        """Unit vectors, float32 ``[n, dimension]``."""
+        new = [text for text in dict.fromkeys(inputs) if (kind, text) not in self._known]
+        self._known.update(zip(((kind, text) for text in new), self._encoder.encode(new, kind=kind), strict=True))
+        return np.stack([self._known[kind, text] for text in inputs])
 
 
 class Table(NamedTuple):
@@ -56,8 +83,8 @@ class Table(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dev", action="store_true", help="measure on the dev listings")
-    parser.add_argument("--encoder", help="a trained encoder; none is trained then")
+    parser.add_argument("--train", type=Path, metavar="DIR", help="train into this folder and test nothing")
+    parser.add_argument("--encoder", type=Path, help="what --train left in DIR/run/model; none is trained then")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to the recipe")
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "finetune_retrieval.json")
@@ -69,18 +96,18 @@ def main() -> None:
         print(f"error: {what}\n  next: eval/README.md says where the tables come from", file=sys.stderr)
         sys.exit(2)
     tables = [read_table(data / name, name) for name in TABLES]
+    if chosen.train:
+        print(json.dumps(told(train(tables, chosen.train, chosen)), indent=1))
+        return
     with tempfile.TemporaryDirectory() as work:
-        written = {"split_seed": SPLIT_SEED, "training_seed": chosen.seed, "machine": platform.machine()}
-        folder = chosen.encoder
-        if folder is None:
-            folder, written["training"] = train(tables, Path(work), chosen)
-        part = "dev" if chosen.dev else "test"
-        results = {table.name: measure(table, part, str(folder), Path(work)) for table in tables}
-    if not chosen.dev:
-        command = "python eval/finetune_retrieval.py" + (f" --seed {chosen.seed}" if chosen.seed else "")
-        chosen.out.parent.mkdir(parents=True, exist_ok=True)
-        text = json.dumps({"command": command, **written, "tables": results}, indent=1)
-        chosen.out.write_text(text + "\n", encoding="utf-8")
+        folder = chosen.encoder or train(tables, Path(work), chosen)
+        training = told(folder)
+        print(json.dumps(training))
+        results = {table.name: measure(table, folder, Path(work)) for table in tables}
+        written = {"split_seed": SPLIT_SEED, "machine": platform.machine(), "training": training, "tables": results}
+    command = "python eval/finetune_retrieval.py" + (f" --seed {chosen.seed}" if chosen.seed else "")
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps({"command": command, **written}, indent=1) + "\n", encoding="utf-8")
 
 
 def read_table(folder: Path, name: str) -> Table:
@@ -111,67 +138,95 @@ def title_key(product: Product) -> str:
     return " ".join(product.title.casefold().split())
 
 
-def train(tables: list[Table], work: Path, chosen: argparse.Namespace) -> tuple[Path, dict[str, object]]:
-    """Write the pairs of the first half, train on them, and return the encoder's folder and what the training says."""
+def train(tables: list[Table], work: Path, chosen: argparse.Namespace) -> Path:
+    """Write the pairs of the first half and their catalog, train on them, and return the encoder's folder."""
     from llmrec.recipes import load_recipe
     from llmrec.train import finetune
 
-    for part in ("train", "dev"):
-        with open(work / f"{part}.jsonl", "w", encoding="utf-8") as file:
-            for table in tables:
-                for listing in (key for key in table.qrels if table.part(key) == part):
-                    for product in table.qrels[listing]:
-                        file.write(json.dumps(pair(table, listing, product), ensure_ascii=False) + "\n")
-    changes = [f"data.train={work}/train.jsonl", f"data.dev={work}/dev.jsonl", f"output={work}/run"]
-    recipe = load_recipe(HERE / "finetune_retrieval.yaml", [*changes, f"training.seed={chosen.seed}", *chosen.set])
-    done = finetune(recipe)
+    work.mkdir(parents=True, exist_ok=True)
+    files = {name: work / f"{name}.jsonl" for name in ("train", "dev", "products")}
+    rows: dict[str, list[dict[str, object]]] = {name: [] for name in files}
+    for table in tables:
+        rows["products"] += shelf(table)
+        for listing, products in table.qrels.items():
+            if (part := table.part(listing)) != "test":
+                rows[part] += [pair(table, listing, product) for product in products]
+    for name, path in files.items():
+        path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows[name]), encoding="utf-8")
+    changes = [f"data.{name}={path}" for name, path in files.items()]
+    changes += [f"output={work}/run", f"training.seed={chosen.seed}", *chosen.set]
+    done = finetune(load_recipe(HERE / "finetune_retrieval.yaml", changes))
     assert done.folder is not None
-    told = {key: done.metrics["training"][key] for key in ("examples", "steps", "best_step", "seconds")}
-    told["dev"] = {name: round(v["tuned"]["value"], 4) for name, v in done.metrics["dev"].items() if name != "examples"}
-    told["dev_untrained"] = {n: round(v["base"]["value"], 4) for n, v in done.metrics["dev"].items() if n != "examples"}
-    told["changes"] = [change for change in chosen.set if not change.startswith("output=")]
-    print(json.dumps(told))
-    return done.folder, told
+    return done.folder
+
+
+def told(folder: Path) -> dict[str, object]:
+    """What a trained encoder's folder says of its training."""
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    found = {key: metrics["training"][key] for key in ("examples", "steps", "best_step", "seconds")}
+    found["dev"] = {name: round(v["tuned"]["value"], 4) for name, v in metrics["dev"].items() if name != "examples"}
+    found["hybrid_on_dev"] = json.loads((folder / FUSION).read_text(encoding="utf-8"))
+    return found
 
 
 def pair(table: Table, listing: str, product: str) -> dict[str, object]:
-    """A listing as content and its product, with the component as group; ids tell the tables apart."""
-    own, right = table.left[listing], table.right[product]
-    content = {"id": f"{table.name}-{listing}", "kind": "post", "title": own.title}
+    """A listing as content, and its product in the catalog; ids tell the tables apart."""
+    own = table.left[listing]
     rest = " ".join(filter(None, [own.description, own.brand]))
-    positive = msgspec.to_builtins(msgspec.structs.replace(right, id=f"{table.name}-{product}", extra={}))
-    group = f"{table.name} {table.component[listing]}"
-    return {"query": {**content, "caption": rest}, "positive": positive, "group": group}
+    query = {"id": f"{table.name}-{listing}", "kind": "post", "title": own.title, "caption": rest}
+    return {"query": query, "product_id": f"{table.name}-{product}"}
 
 
-def measure(table: Table, part: str, folder: str, work: Path) -> dict[str, object]:
-    """All retrievers on the listings of one part, against the whole right table."""
-    listings = [table.left[key] for key in table.qrels if table.part(key) == part]
-    qrels = {listing.id: table.qrels[listing.id] for listing in listings}
-    queries = [Query(" ".join(filter(None, [p.title, p.description, p.brand])), title=p.title) for p in listings]
+def shelf(table: Table) -> list[dict[str, object]]:
+    """The right table without the products of the tested half; products of one component are one group."""
+    component = {p: table.component[listing] for listing, products in table.qrels.items() for p in products}
+    tested = {p for listing, products in table.qrels.items() if table.part(listing) == "test" for p in products}
+    kept = [product for product in table.right.values() if product.id not in tested]
+    return [
+        {"id": f"{table.name}-{p.id}", "title": p.title, "description": p.description, "brand": p.brand,
+         "item_group_id": f"{table.name} {component.get(p.id, p.id)}"} for p in kept
+    ]  # fmt: skip
+
+
+def measure(table: Table, folder: Path, work: Path) -> dict[str, object]:
+    """All retrievers on the tested listings, against the whole right table."""
+    runs = search(table, "untrained", "starter:minilm", work) | search(table, "tuned", str(folder), work)
+    return compare(table, runs)
+
+
+def search(table: Table, label: str, reference: str, work: Path) -> dict[str, Run]:
+    """What the retrievers of an index with one encoder find; words only where the encoder is untrained."""
+    listings = [table.left[key] for key in table.qrels if table.part(key) == "test"]
+    index = Index.build(work / f"{table.name}-{label}", table.right.values(), Remembering(load_encoder(reference)))
     runs = {}
-    for label, reference in (("untrained", "starter:minilm"), ("tuned", folder)):
-        index = Index.build(work / f"{table.name}-{label}", table.right.values(), load_encoder(reference))
-        if label == "untrained":
-            runs |= {r: run(index, r, listings, queries) for r in index.retrievers if r.startswith("bm25")}
-        for retriever in index.retrievers:
-            if not retriever.startswith("bm25"):
-                runs[f"{retriever}, {label}"] = run(index, retriever, listings, queries)
-    trained = {p for key, ps in table.qrels.items() if table.part(key) != "test" for p in ps}
-    print(f"\n{table.name}: {len(queries)} {part} listings, {len(table.right)} products ({len(trained)} trained on)")
-    found: dict[str, object] = {"listings": len(queries), "products": len(table.right)}
+    for retriever in index.retrievers:
+        words = retriever.startswith("bm25")
+        if not words or label == "untrained":
+            runs[retriever if words else f"{retriever}, {label}"] = run(index, retriever, listings)
+    if index.settings.weights:
+        index.settings = msgspec.structs.replace(index.settings, weights={})
+        runs[f"hybrid, {label}, default weights"] = run(index, "hybrid", listings)
+    return runs
+
+
+def compare(table: Table, runs: dict[str, Run]) -> dict[str, object]:
+    """Every ranking beside that of the hybrid with the untrained encoder."""
+    qrels = {listing: table.qrels[listing] for listing in runs["bm25"]}
+    print(f"\n{table.name}: {len(qrels)} test listings, {len(table.right)} products")
+    found: dict[str, object] = {"listings": len(qrels), "products": len(table.right)}
     for name, ranking in runs.items():
         scored = evaluate_matches(runs["hybrid, untrained"], qrels, metrics=METRICS, baseline=ranking)
         values = scored.baseline_metrics
         p = {m: scored.comparison[m].p_value for m in METRICS}
         row = {m: [round(values[m].value, 4), values[m].low, values[m].high] for m in METRICS}
         found[name] = {**row, "p": p}
-        print(f"  {name:24s} " + "  ".join(f"{m} {values[m]} (p {p[m]:.4f})" for m in METRICS))
+        print(f"  {name:32s} " + "  ".join(f"{m} {values[m]} (p {p[m]:.4f})" for m in METRICS))
     return found
 
 
-def run(index: Index, retriever: str, listings: list[Product], queries: list[Query]) -> dict[str, dict[str, float]]:
+def run(index: Index, retriever: str, listings: list[Product]) -> Run:
     """The ten best products of each listing and their scores."""
+    queries = [Query(" ".join(filter(None, [p.title, p.description, p.brand])), title=p.title) for p in listings]
     found = index.search_by(retriever, queries, 10)
     pairs = zip(listings, found, strict=True)
     return {listing.id: {hit.product_id: hit.score for hit in hits} for listing, hits in pairs}

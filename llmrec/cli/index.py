@@ -187,11 +187,14 @@ def _described(found: dict[str, Any]) -> str:
     counts, settings, encoder = found["counts"], found["settings"], found["encoder"]
     search = "graph (HNSW)" if found["graph"] else "exact"
     vectors = f"{encoder['reference']}, {encoder['dimension']} dimensions, {search}" if encoder else "none"
+    # an index that was built before an encoder could bring any has none
+    own = settings.get("weights", {})
+    weights = ", " + ", ".join(f"{k} {v:g}" for k, v in own.items()) + " (measured for this encoder)" if own else ""
     lines = [
         f"{found['path']}: {counts['products']} products, version {found['version']}, {found['bytes'] / 1e6:.1f} MB",
         f"text: {settings['text']} ({counts['summarized']} products summarized)",
         f"vectors: {vectors}",
-        f"fusion: {settings['fusion']}",
+        f"fusion: {settings['fusion']}{weights}",
         f"built: {found['created']}",
     ]
     if tower := found["image_encoder"]:

@@ -44,6 +44,7 @@ class TextEncoder:
         cut_to: The same, where they are the first numbers of longer ones; None: they are whole.
         prompts: What is put before a text, by kind.
         pooling: How token vectors become one (``mean``, ``last``, ``cls``, ``static``, or the model's own).
+        fusion: Weights of the hybrid that were measured for it, by name; an index that is built with it takes them.
         max_length: Tokens of a text that are seen; None: all.
         truncated: How many texts were longer than that so far.
     """
@@ -53,6 +54,7 @@ class TextEncoder:
         backend: Backend,
         *,
         reference: str,
+        fusion: dict[str, float] | None = None,
         digest: str,
         prompts: dict[str, str],
         pooling: str,
@@ -61,6 +63,7 @@ class TextEncoder:
     ) -> None:
         self._backend = backend
         self.reference = reference
+        self.fusion = fusion or {}
         self.digest = digest
         self.dimension = cut_to or backend.dimension
         self.cut_to = cut_to

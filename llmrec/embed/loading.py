@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 #: Names that models give to the prompt of a kind, the first found counts (as in sentence-transformers).
 PROMPT_NAMES = {"query": ("query",), "document": ("document", "passage", "corpus")}
 POOLING_NAMES = {"mean": "mean", "lasttoken": "last", "cls": "cls"}
+#: Beside an encoder: the weights of the hybrid that were measured when it was trained.
+FUSION = "llmrec_fusion.json"
 
 
 def load_encoder(
@@ -82,6 +84,7 @@ def load_encoder(
     return TextEncoder(
         backend,
         reference=folder.reference,
+        fusion=own_fusion(folder.path),
         digest=digest,
         prompts=prompts,
         pooling=used_pooling,
@@ -168,6 +171,20 @@ class _Layout:
             return json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ModelError(f"{path}: not JSON ({error})", next_step="Fetch the model again.") from error
+
+
+def own_fusion(path: Path) -> dict[str, float]:
+    """Weights of the hybrid that were measured for the encoder in a folder, by name; empty where none were.
+
+    Raises:
+        ModelError: The file that holds them cannot be read.
+    """
+    found = _Layout(path)._json(FUSION, {})
+    weights = found.get("weights", {}) if isinstance(found, dict) else None
+    if not isinstance(weights, dict) or not all(type(value) in (int, float) for value in weights.values()):
+        step = f"Remove {FUSION}: the default weights are used then."
+        raise ModelError(f"{path / FUSION}: has no numbers as weights", next_step=step)
+    return {name: float(value) for name, value in weights.items()}
 
 
 def _backend(

@@ -12,7 +12,7 @@ import numpy as np
 from llmrec.errors import InputError
 from llmrec.index.dense import GRAPH_FROM, Dense, DenseChoice, unit_or_zero
 from llmrec.index.folder import FORMAT, KIND, new_version, refuse_unless_free
-from llmrec.index.fusion import FUSIONS, FusionChoice
+from llmrec.index.fusion import FUSIONS, FusionChoice, weights_of
 from llmrec.index.lexical import Lexical
 from llmrec.index.pictures import PictureCounts, Pictures
 from llmrec.index.texts import FIELDS, TextChoice, field_texts
@@ -31,11 +31,15 @@ Progress = Callable[[Iterable[Any], str, int], Iterator[Any]]
 
 
 class IndexSettings(msgspec.Struct, frozen=True):
-    """How an index is built: what of a product is indexed, how vectors are found, how scores are fused."""
+    """How an index is built: what of a product is indexed, how vectors are found, how scores are fused.
+
+    ``weights`` are constants of ``zscore`` that its encoder brought with it; empty: the default.
+    """
 
     text: TextChoice = "product"
     dense: DenseChoice = "auto"
     fusion: FusionChoice = "zscore"
+    weights: dict[str, float] = {}
 
 
 def build_version(
@@ -132,6 +136,11 @@ def check_settings(settings: IndexSettings) -> None:
             raise InputError(
                 f"{name}={getattr(settings, name)!r} is not known", next_step=f"Give {', '.join(choices)}."
             )
+    try:
+        weights_of(settings.weights)
+    except ValueError as error:
+        step = "Take the fusion weights out of the encoder's folder, or train it again."
+        raise InputError(f"the encoder's fusion weights: {error}", next_step=step) from error
 
 
 def _check_ids(products: Sequence[Product]) -> None:

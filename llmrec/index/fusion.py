@@ -9,11 +9,13 @@ know. ``sure`` is how far the best product of the vectors is ahead of the next n
 number of the catalog, which decides by itself. ``t`` says how much more a title counts than the whole text. A product
 that names another model number than the query loses a part of its score (``llmrec.index.codes``). The form and its
 constants were chosen on tables of several sources with each source held out in turn (``eval/fusion_study.py``); a plain
-sum of z-scores loses to its better half wherever the other half is blind.
+sum of z-scores loses to its better half wherever the other half is blind. They were chosen for encoders that have not
+seen the catalog's kind of text: one that was trained on it may bring constants of its own (``llmrec.index.weighing``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -48,6 +50,21 @@ class Weights(NamedTuple):
     dense: float = 1.0
     beside_code: float = 0.3
     other_code: float = 0.7
+
+
+def weights_of(named: Mapping[str, float]) -> Weights:
+    """The constants with some of them replaced by name, as an encoder brings them.
+
+    Raises:
+        ValueError: A name that is none of them, or a number that is none or below 0.
+    """
+    unknown = sorted(set(named) - set(Weights._fields))
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no constant of the fusion")
+    for name, value in named.items():
+        if not (np.isfinite(value) and value >= 0):
+            raise ValueError(f"{name}={value} is no number from 0 upwards")
+    return Weights()._replace(**named)
 
 
 #: Products whose mean the lead is measured against.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,7 @@ from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
 from llmrec.index.codes import CodeBook
 from llmrec.index.dense import Dense, DenseChoice
-from llmrec.index.fusion import FUSIONS, FusionChoice
+from llmrec.index.fusion import FUSIONS, Candidates, FusionChoice, weights_of, zscore
 from llmrec.index.grams import Grams
 from llmrec.index.lexical import Lexical
 from llmrec.index.opening import read_version, same_encoder
@@ -77,7 +77,8 @@ class Index:
         Args:
             path: The folder; made if it does not exist.
             products: The catalog, each id once.
-            encoder: Gives the vectors; None: lexical search only.
+            encoder: Gives the vectors; None: lexical search only. Fusion weights that belong to it
+                (``llmrec.index.weighing``) are kept with the index.
             summaries: What a language model wrote about the products.
             text: What is indexed: the product's own text, its summary (after the title), or both. Default ``both``
                 where there are summaries, else ``product``.
@@ -96,7 +97,9 @@ class Index:
         """
         path = Path(path)
         written = {summary.product_id: summary for summary in summaries or ()}
-        settings = IndexSettings(text=text or ("both" if written else "product"), dense=dense, fusion=fusion)
+        weights = dict(getattr(encoder, "fusion", {})) if dense != "none" else {}
+        choice = text or ("both" if written else "product")
+        settings = IndexSettings(text=choice, dense=dense, fusion=fusion, weights=weights)
         options: dict[str, Any] = {"image_encoder": image_encoder, "images_root": images_root}
         build_version(path, products, encoder, written, settings, replace=replace, progress=progress, **options)
         return cls.open(path, encoder if dense != "none" else None, image_encoder=image_encoder)
@@ -181,24 +184,43 @@ class Index:
         if retriever not in self.retrievers:
             step = f"Choose one of: {', '.join(self.retrievers)}."
             raise InputError(f"{self.path}: no retriever {retriever!r}", next_step=step)
-        lexical = {f: index for f, index in self._lexical.items() if takes_part(f"bm25:{f}", retriever)}
-        dense = {f: index for f, index in self._dense.items() if takes_part(f"dense:{f}", retriever)}
-        asked, depth = [Asked(query) for query in queries], max(DEPTH, k)
-        near: list[dict[str, Near]] = [{} for _ in asked]
-        if dense:
-            near = nearest(asked, dense, self._needed_encoder(), depth)
         # "bm25" and "dense" are what they are called: the fields summed, without what the default fusion knows besides
-        fuse = FUSIONS[self.settings.fusion] if retriever == "hybrid" else FUSIONS["sum"]
+        fuse = self._fuse if retriever == "hybrid" else FUSIONS["sum"]
         found: list[list[Hit]] = []
-        for query, close in zip(asked, near, strict=True):
-            rows, scored = candidates(query, lexical, dense, close, self._codes, depth)
+        for rows, scored in self.scored(queries, retriever, depth=max(DEPTH, k)):
             if not len(rows):
                 found.append([])
                 continue
             fused = next(iter(scored.raw.values())) if len(scored.raw) == 1 else fuse(scored)
-            best = np.lexsort((self._places[rows], -fused))[:k]
+            best = self.ranked(rows, fused)[:k]
             found.append([Hit(self.ids[rows[i]], float(fused[i]), retriever) for i in best])
         return found
+
+    def scored(
+        self, queries: Sequence[Query], retriever: str = "hybrid", *, depth: int = DEPTH
+    ) -> Iterator[tuple[NDArray[np.int64], Candidates]]:
+        """For each query the rows that a retriever brings in, ``depth`` from each part, and their scores unfused.
+
+        Raises:
+            InputError: The encoder is missing.
+        """
+        lexical = {f: index for f, index in self._lexical.items() if takes_part(f"bm25:{f}", retriever)}
+        dense = {f: index for f, index in self._dense.items() if takes_part(f"dense:{f}", retriever)}
+        asked = [Asked(query) for query in queries]
+        near: list[dict[str, Near]] = [{} for _ in asked]
+        if dense:
+            near = nearest(asked, dense, self._needed_encoder(), depth)
+        for query, close in zip(asked, near, strict=True):
+            yield candidates(query, lexical, dense, close, self._codes, depth)
+
+    def ranked(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Places of ``rows`` by their scores, best first, ties broken by id."""
+        return np.lexsort((self._places[rows], -scores))
+
+    def _fuse(self, scored: Candidates) -> NDArray[np.float32]:
+        if self.settings.fusion == "zscore":
+            return zscore(scored, weights_of(self.settings.weights))
+        return FUSIONS[self.settings.fusion](scored)
 
     def search_pictures(self, vectors: NDArray[np.float32], k: int, retriever: str = BOTH) -> list[list[Hit]]:
         """Find at most ``k`` products that look like each picture, best first, ties broken by id.

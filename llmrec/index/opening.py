@@ -10,6 +10,7 @@ import msgspec
 from llmrec.errors import ArtefactError, InputError
 from llmrec.index.build import IndexSettings
 from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
+from llmrec.index.fusion import weights_of
 from llmrec.index.pictures import PictureCounts
 from llmrec.seams import Encoder, ImageEncoder
 from llmrec.storage import read_manifest
@@ -24,7 +25,7 @@ def read_version(path: Path, *, check: bool) -> tuple[Path, dict[str, Any]]:
     version = current_version(path)
     manifest = read_manifest(version, kind=KIND, format_version=FORMAT, check=check, remedy=REMEDY)
     try:
-        msgspec.convert(manifest["settings"], IndexSettings)
+        weights_of(msgspec.convert(manifest["settings"], IndexSettings).weights)
         int(manifest["counts"]["products"]), manifest["models"]["encoder"], manifest["graph"]
         # an index made before there were pictures names neither
         if manifest["models"].setdefault("image_encoder", None):

@@ -152,6 +152,8 @@ class Embed(Section):
     temperature: Above = 0.05
     #: Hard negatives of each query, mined with the untrained model.
     hard_negatives: Annotated[int, Field(strict=True, ge=0)] = 0
+    #: What ranks them: the model alone, or an index that searches words beside it.
+    mine_with: Literal["vectors", "hybrid"] = "vectors"
     #: Ranks they are taken from: the first are often products that nobody has labelled yet.
     mine_from: Positive = 2
     mine_to: Positive = 30

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from llmrec.embed.loading import own_prompts
 from llmrec.errors import InputError
 from llmrec.models import ModelFolder
 from llmrec.recipes import Recipe
+from llmrec.records import Product
+from llmrec.train.beside_words import KnownVectors, hybrid_negatives, weigh_encoder
 from llmrec.train.chosen import Chosen
 from llmrec.train.contrastive import Truth, contrastive_loss
 from llmrec.train.embed_trainer import embed_trainer
@@ -60,6 +62,7 @@ class EmbedTask(TrainingTask):
         super().__init__(recipe, model, chosen)
         self._adapter: Any = None
         self._own_length = 0
+        self._encoded: tuple[dict[str, int], NDArray[np.float32]] | None = None
         self.prompts = own_prompts(model.path)
         if recipe.embed.save == "adapter":
             self.kind = "adapter"
@@ -67,6 +70,7 @@ class EmbedTask(TrainingTask):
     def read(self) -> Splits:
         found, reader = read_splits(self.recipe)
         self.items: dict[str, Item] = reader.items
+        self._products = reader.products
         self.pool = reader.catalog or list(reader.items)
         self.splits = Splits(found["train"], found["dev"], found["test"])
         return self.splits
@@ -264,13 +268,25 @@ class EmbedTask(TrainingTask):
             return found
 
         def work() -> list[list[int]]:
-            with limited(self.model, self.chosen.max_tokens):
-                asked = encode(self.model, [self.prompts["query"] + e.whole for e in train])
             window = {"first": embed.mine_from, "last": embed.mine_to, "seed": self.recipe.training.seed}
+            with limited(self.model, self.chosen.max_tokens):
+                if embed.mine_with == "hybrid":
+                    shelf = self._shelf(self._keys)
+                    wholes = {self.prompts["document"] + self.items[key].whole: i for i, key in enumerate(self._keys)}
+                    encoder = KnownVectors(wholes, vectors, partial(encode, self.model), self.prompts)
+                    return hybrid_negatives(encoder, shelf, train, barred, count=embed.hard_negatives, **window)
+                asked = encode(self.model, [self.prompts["query"] + e.whole for e in train])
             return mine(asked, vectors, barred, count=embed.hard_negatives, **window)
 
         items = [self.items[key] for key in self._keys]
-        settings = [embed.hard_negatives, embed.mine_from, embed.mine_to, embed.mask_false_negatives, embed.mask_above]
+        settings = [
+            embed.mine_with,
+            embed.hard_negatives,
+            embed.mine_from,
+            embed.mine_to,
+            embed.mask_false_negatives,
+            embed.mask_above,
+        ]
         identity = [self.folder.digest, items, [e[:5] for e in train], self.chosen.as_dict(), settings, embed.pooling]
         return kept(Path(self.recipe.output) / "mined.json", identity, work)
 
@@ -287,6 +303,8 @@ class EmbedTask(TrainingTask):
         without = self._adapter.disable_adapter() if base and self._adapter is not None else nullcontext()
         with without, limited(self.model, self._own_length):
             vectors = encode(self.model, texts)
+        if not base:
+            self._encoded = place, vectors
         fields = [
             (vectors[[place[t] for t in left]], vectors[[place[t] for t in right]])
             for left, right in ((asked[0], titles), (asked[1], wholes))
@@ -298,7 +316,25 @@ class EmbedTask(TrainingTask):
                 values |= {f"{name} ({dims} numbers)": v for name, v in ranks(cut, keys, examples).items()}
         return Measured(values=values)
 
+    def _shelf(self, keys: Sequence[str]) -> list[Product]:
+        """Products as an index takes them; one that is known by its text alone has it as title."""
+        return [self._products.get(key, Product(id=key, title=self.items[key].title)) for key in keys]
+
+    def _weigh(self, folder: Path) -> None:
+        """Keep what the encoder counts in the hybrid, where there is a catalog to search and a query to search for."""
+        dev = self.splits.dev[: self.recipe.evaluation.limit]
+        if not (self.recipe.data.products and dev):
+            return
+        if self._encoded is None:
+            self.measure(dev)
+        assert self._encoded is not None
+        products = self._shelf([*self.pool, *sorted({key for e in dev for key in e.positives} - set(self.pool))])
+        with limited(self.model, self._own_length):
+            encoder = KnownVectors(*self._encoded, partial(encode, self.model), self.prompts)
+            weigh_encoder(encoder, products, dev, folder)
+
     def save(self, folder: Path) -> None:
+        self._weigh(folder)
         texts = list(dict.fromkeys(text for row in self.rows for text in (row.query, row.product)))[:COMPARED]
         self.model.max_seq_length = self._own_length
         before = encode(self.model, texts)

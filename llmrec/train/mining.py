@@ -1,6 +1,8 @@
 """Hard negatives: products that the untrained model ranks high for a query and that are not known to match it.
 
-The first ranks are often right and only unlabelled, so they are left out (Moreira et al. 2024, arXiv 2407.15831).
+The first ranks are often right and only unlabelled, so they are left out (Moreira et al. 2024, arXiv 2407.15831). What
+words and vectors together rank high (``embed.mine_with: hybrid``; lexical negatives are those of Karpukhin et al. 2020,
+arXiv 2004.04906) is what an encoder that will stand beside words has to tell apart.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +48,31 @@ def mine(
     Returns:
         Numbers of items, the nearest first. Equal cosines stand in the order of the items.
     """
+
+    def rankings() -> Iterator[NDArray[np.int64]]:
+        for start in range(0, len(queries), CHUNK):
+            for row in queries[start : start + CHUNK] @ items.T:
+                yield np.argsort(-row, kind="stable")
+
+    return draw(rankings(), barred, count=count, first=first, last=last, seed=seed)
+
+
+def draw(
+    rankings: Iterable[NDArray[np.int64]],
+    barred: Sequence[NDArray[np.bool_]] | Callable[[int], NDArray[np.bool_]],
+    *,
+    count: int,
+    first: int,
+    last: int,
+    seed: int,
+) -> list[list[int]]:
+    """The same from the items as each query has them ranked, the best first; they need not be all."""
     told = barred if callable(barred) else barred.__getitem__
     found = []
-    for start in range(0, len(queries), CHUNK):
-        cosines = queries[start : start + CHUNK] @ items.T
-        for row, number in zip(cosines, range(start, start + CHUNK), strict=False):
-            free = np.flatnonzero(~told(number))
-            ranked = free[np.argsort(-row[free], kind="stable")][first - 1 : last]
-            places = np.random.default_rng([seed, number]).permutation(len(ranked))[:count]
-            found.append(ranked[np.sort(places)].tolist())
+    for number, ranking in enumerate(rankings):
+        ranked = ranking[~told(number)[ranking]][first - 1 : last]
+        places = np.random.default_rng([seed, number]).permutation(len(ranked))[:count]
+        found.append(ranked[np.sort(places)].tolist())
     return found
 
 

@@ -67,11 +67,12 @@ class RetrievalExample(NamedTuple):
 
 
 class Reader:
-    """Reads the files of one recipe; ``items`` grows with every product that is met."""
+    """Reads the files of one recipe; ``items`` and ``products`` grow with every product record that is met."""
 
     def __init__(self, recipe: Recipe) -> None:
         data = recipe.data
         self.items: dict[str, Item] = {}
+        self.products: dict[str, Product] = {}
         if data.products:
             for product in Catalog.read(sample_path(data.products)):
                 self._add(product)
@@ -146,6 +147,7 @@ class Reader:
     def _add(self, product: Product, group: str | None = None) -> str:
         texts = field_texts(product, None, "product")
         named = group or product.extra.get("item_group_id") or product.id
+        self.products.setdefault(product.id, product)
         item = self.items.setdefault(product.id, Item(product.id, texts["title"], texts["whole"], str(named)))
         return item.key
 
