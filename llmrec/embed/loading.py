@@ -69,7 +69,9 @@ def load_encoder(
     own = adapter.settings if adapter else read_settings(folder.path)
     layout = _Layout(adapter.base.path if adapter else folder.path)
     backend, used_pooling = _backend(layout, pooling, max_length, device, dtype, adapter)
-    prompts = {**layout.prompts(), **(own.prompts or {} if adapter else {})}
+    prompts = layout.prompts()
+    if adapter and own.prompts:
+        prompts |= own.prompts
     for kind, given in (("query", query_prompt), ("document", document_prompt)):
         if given is not None:
             prompts[kind] = given

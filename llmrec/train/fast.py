@@ -156,7 +156,7 @@ class Way:
         return HeadLoss.apply(out, self.head.weight, self.head.bias, line.labels), len(line.labels)
 
     def _prefix(self) -> bool:
-        return "PREFIX" in str(self.virtual.peft_type)
+        return self.virtual is not None and "PREFIX" in str(self.virtual.peft_type)
 
     @contextmanager
     def _without_head(self) -> Iterator[None]:

@@ -139,8 +139,8 @@ def rows_attention(
             found.append(attend(queries[i], keys[i + 1], values[i + 1], is_causal=True, **same))
             continue
         before = rows.past + (rows.shared if i else 0)
-        seen = (torch.cat([each[j] for j in (*ahead, i + 1)], dim=2) for each in (keys, values))
-        found.append(attend(queries[i], *seen, attn_mask=rows.mask(size, before, query), **same))
+        known, told = (torch.cat([each[j] for j in (*ahead, i + 1)], dim=2) for each in (keys, values))
+        found.append(attend(queries[i], known, told, attn_mask=rows.mask(size, before, query), **same))
     return torch.cat(found, dim=2).transpose(1, 2).contiguous(), None
 
 
