@@ -71,7 +71,7 @@ def load_encoder(
     backend, used_pooling = _backend(layout, pooling, max_length, device, dtype, adapter)
     prompts = layout.prompts()
     if adapter and own.prompts:
-        prompts |= own.prompts
+        prompts |= {str(kind): text for kind, text in own.prompts.items()}
     for kind, given in (("query", query_prompt), ("document", document_prompt)):
         if given is not None:
             prompts[kind] = given
