@@ -273,21 +273,17 @@ def main() -> None:
         "rates": {"train": args.train or 96, "dev": 32},
         "quality": {"train": args.train or 128, "dev": 16, "test": 80},
     }[args.part]
-    with tempfile.TemporaryDirectory() as folder:
-        rows = examples(Path(os.environ["LLMREC_DATA"]))
-        paths = split(rows, sizes, Path(folder))
-        done = list({"works": works, "rates": rates, "quality": quality}[args.part](args, paths))
-    result = {
-        "command": " ".join(["python", "eval/finetune_grid.py", *sys.argv[1:]]),
-        "machine": machine(),
-        "versions": {name: version(name) for name in LIBRARIES},
-        "model": MODEL,
-        "sizes": sizes,
-        "rows": done,
-    }
     target = args.out or RESULTS / f"finetune_grid_{args.part}.json"
-    target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"{sum(row['ok'] for row in done)} of {len(done)} cells work; {target}")
+    command = " ".join(["python", "eval/finetune_grid.py", *sys.argv[1:]])
+    result: dict[str, Any] = {"command": command, "machine": machine(), "model": MODEL, "sizes": sizes}
+    result |= {"versions": {name: version(name) for name in LIBRARIES}, "rows": []}
+    with tempfile.TemporaryDirectory() as folder:
+        paths = split(examples(Path(os.environ["LLMREC_DATA"])), sizes, Path(folder))
+        for row in {"works": works, "rates": rates, "quality": quality}[args.part](args, paths):
+            result["rows"].append(row)
+            # hours of work: what is done is there when it is interrupted
+            target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    print(f"{sum(row['ok'] for row in result['rows'])} of {len(result['rows'])} cells work; {target}")
 
 
 if __name__ == "__main__":
