@@ -1,6 +1,7 @@
 """What the shipped adapters add to their bases, measured on the committed weights and products that neither has seen.
 
-    python eval/adapters.py [--only summaries|matcher] [--out eval/results/adapters.json]
+    python eval/adapters.py                          # what is shipped: summaries
+    python eval/adapters.py --matcher runs/x/adapter # a trained encoder beside its base (none is shipped yet)
 
 Summaries: the 67 products of ``summaries-test.jsonl``, written as ``llmrec summarize`` writes them (claims that stand
 nowhere in the product are struck out), held against the gold. The base is asked in two ways: as the adapter is, and by
@@ -39,7 +40,7 @@ from llmrec.summarize import Summarizer
 from llmrec.train.retrieval_data import RetrievalExample, read_splits
 from llmrec.train.retrieval_measure import ranks
 
-SUMMARIES, MATCHER = "adapter:smollm2-135m-summaries", "adapter:minilm-matcher"
+SUMMARIES = "adapter:smollm2-135m-summaries"
 #: Name of an arm, the adapter, the prompt.
 WRITERS = (
     ("base, same prompt", None, "summarize-product-short"),
@@ -65,7 +66,11 @@ def summaries(path: Path) -> dict[str, Any]:
         seconds[name] = round((time.process_time() - started) / len(products), 2)
         arms[name] = _judged(written, golds)
     families = [row["group"] for row in rows]
-    return {"products": len(rows), **told(arms, families), "cpu seconds a product": seconds}
+    result = {"products": len(rows), **told(arms, families), "cpu seconds a product": seconds}
+    foreign = [i for i, row in enumerate(rows) if row["product"].get("language") != "en"]
+    some = {arm: {name: [v[i] for i in foreign] for name, v in values.items()} for arm, values in arms.items()}
+    result["not in English"] = {"products": len(foreign), **told(some, [families[i] for i in foreign])}
+    return result
 
 
 def _judged(written: Sequence[ProductSummary], golds: Sequence[dict[str, Any]]) -> Values:
@@ -91,9 +96,9 @@ def _f1(found: set[Any], wanted: set[Any]) -> float:
     return 2 * len(found & wanted) / (len(found) + len(wanted)) if found or wanted else 1.0
 
 
-def matcher() -> dict[str, Any]:
+def matcher(reference: str) -> dict[str, Any]:
     """Each encoder's ranking of the catalog for the test contents."""
-    folder = resolve(MATCHER)
+    folder = resolve(reference)
     recipe = load_recipe(str(folder.path / "recipe.yaml"))
     found, reader = read_splits(recipe)
     examples = found["test"]
@@ -103,10 +108,10 @@ def matcher() -> dict[str, Any]:
     for name, dimension in (("vectors", None), ("first 128 numbers", 128)):
         arms = {
             "base": _dense(folder.base, dimension, examples, reader),
-            "adapter": _dense(MATCHER, dimension, examples, reader),
+            "adapter": _dense(reference, dimension, examples, reader),
         }
         result[name] = told(arms, families)
-    arms = {"base": _hybrid(folder.base, recipe, examples), "adapter": _hybrid(MATCHER, recipe, examples)}
+    arms = {"base": _hybrid(folder.base, recipe, examples), "adapter": _hybrid(reference, recipe, examples)}
     result["index of words and vectors"] = told(arms, families)
     return result
 
@@ -166,16 +171,14 @@ def told(arms: dict[str, Values], families: Sequence[str]) -> dict[str, Any]:
 def main() -> None:
     root = Path(__file__).parents[1]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["summaries", "matcher"])
+    parser.add_argument("--matcher", metavar="FOLDER", help="measure this encoder's adapter, and only print it")
     parser.add_argument("--out", type=Path, default=root / "eval" / "results" / "adapters.json")
     options = parser.parse_args()
-    result: dict[str, Any] = json.loads(options.out.read_text()) if options.only and options.out.is_file() else {}
-    result["machine"] = machine()
-    if options.only != "summaries":
-        result["matcher"] = {"digest": resolve(MATCHER).digest, **matcher()}
-    if options.only != "matcher":
-        path = root / "examples" / "summaries-test.jsonl"
-        result["summaries"] = {"digest": resolve(SUMMARIES).digest, **summaries(path)}
+    if options.matcher:
+        print(json.dumps(matcher(options.matcher), indent=1))
+        return
+    path = root / "examples" / "summaries-test.jsonl"
+    result = {"machine": machine(), "summaries": {"digest": resolve(SUMMARIES).digest, **summaries(path)}}
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     print(text)
     options.out.write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """Train an adapter by its committed recipe and put it among those that are shipped.
 
-    python eval/ship_adapter.py minilm-matcher [--run runs/minilm-matcher]
+    python eval/ship_adapter.py smollm2-135m-summaries [--run runs/smollm2-135m-summaries]
 
 Trains ``adapters/NAME/recipe.yaml`` (or takes a finished run), rounds the weights to float16, asks both the trained and
 the rounded adapter the same dev examples, and replaces weights, configuration, recipe, metrics and manifest in
@@ -17,7 +17,6 @@ from typing import Any
 import msgspec
 
 from llmrec.embed import load_encoder
-from llmrec.embed.adapted import SETTINGS
 from llmrec.llm import load_generator
 from llmrec.models import resolve
 from llmrec.models.adapters import CONFIG, WEIGHTS
@@ -45,12 +44,12 @@ def ship(name: str, run: Path) -> None:
     with atomic_folder(target, replace=True) as folder:
         weights = {key: value.half().contiguous() for key, value in load_file(made / WEIGHTS).items()}
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
-        for file in (CONFIG, SETTINGS):
-            if (made / file).is_file():
-                (folder / file).write_bytes((made / file).read_bytes())
+        for file in (CONFIG, *(path.name for path in made.glob("llmrec_*.json"))):
+            (folder / file).write_bytes((made / file).read_bytes())
         (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
         metrics = json.loads((made / "metrics.json").read_text("utf-8"))
-        metrics.pop("estimate", None)  # of the machine that it was trained on
+        metrics.pop("estimate", None)  # of the machine that it was trained on, as are the seconds
+        metrics["training"] = {k: v for k, v in metrics["training"].items() if "second" not in k}
         text = json.dumps(metrics, ensure_ascii=False, indent=1) + "\n"
         (folder / "metrics.json").write_text(text, encoding="utf-8")
         (folder / "README.md").write_text(card.read_text("utf-8") if card.is_file() else "", encoding="utf-8")

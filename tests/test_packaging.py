@@ -37,7 +37,7 @@ def test_the_wheel_installs_one_top_level_name(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"llmrec"}
     assert "llmrec/_data/prompts/summarize-product.yaml" in names
-    assert "llmrec/_data/adapters/minilm-matcher/adapter_model.safetensors" in names
+    assert "llmrec/_data/adapters/smollm2-135m-summaries/adapter_model.safetensors" in names
     assert "llmrec/py.typed" in names
     assert not [name for name in names if name.endswith(".pyc")]
 

@@ -317,7 +317,7 @@ class Index:
     def _needed_encoder(self) -> Encoder:
         if self._encoder is None:
             built = self._manifest["models"]["encoder"]
-            call = f"{built['reference']!r}" + (f", dimension={built['dimension']}" if built.get("cut") else "")
-            step = f"Open it with Index.open(path, load_encoder({call})), or search by 'bm25'."
+            cut = f", dimension={built['dimension']}" if built.get("cut") else ""
+            step = f"Open it with Index.open(path, load_encoder({built['reference']!r}{cut})), or search by 'bm25'."
             raise InputError(f"{self.path}: was opened without its encoder", next_step=step)
         return self._encoder

@@ -2,7 +2,7 @@
 
 =========================  =====================================================
 ``starter:minilm``         a starter: downloaded once, checked, cached
-``adapter:minilm-matcher`` an adapter that comes with llmrec
+``adapter:NAME``           an adapter that comes with llmrec
 ``./my-model``             a folder: a model or an adapter
 ``./qwen2.5-q4_k_m.gguf``  a GGUF file: converted once, cached
 ``org/name``               a model of the hub; ``org/name@revision`` pins it

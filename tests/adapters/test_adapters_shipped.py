@@ -6,7 +6,6 @@ import json
 import re
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -17,13 +16,11 @@ from llmrec.models.pull import known
 from llmrec.recipes import Recipe, load_recipe
 from llmrec.storage import read_manifest
 from llmrec.train.files import sample_path
-from llmrec.train.retrieval_data import read_splits
-from llmrec.train.retrieval_measure import ranks
 
 ROOT = Path(__file__).parents[2]
-SUMMARIES, MATCHER = "smollm2-135m-summaries", "minilm-matcher"
+SUMMARIES = "smollm2-135m-summaries"
 #: What each was chosen and is judged by.
-METRICS = {SUMMARIES: "rougeL", MATCHER: "mrr"}
+METRICS = {SUMMARIES: "rougeL"}
 FOLDERS = shipped_adapters()
 
 
@@ -39,7 +36,7 @@ def starter(name: str) -> str:
     return base
 
 
-def test_both_are_there() -> None:
+def test_all_are_there() -> None:
     assert sorted(FOLDERS) == sorted(METRICS)
 
 
@@ -72,11 +69,9 @@ def test_the_metrics_show_it_better_than_its_base(name: str) -> None:
 
 def test_what_is_measured_again_is_what_is_shipped() -> None:
     again = json.loads((ROOT / "eval" / "results" / "adapters.json").read_text())
-    for name, part in ((SUMMARIES, "summaries"), (MATCHER, "matcher")):
-        assert again[part]["digest"] == resolve(f"adapter:{name}").digest
+    assert again["summaries"]["digest"] == resolve(f"adapter:{SUMMARIES}").digest
     assert again["summaries"]["adapter - base, same prompt"]["rougeL"][1] > 0
     assert again["summaries"]["adapter - base, worked example"]["rougeL"][1] > 0
-    assert again["matcher"]["vectors"]["adapter - base"]["mrr"][1] > 0
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -104,43 +99,6 @@ def test_one_product_is_summarised(tmp_path: Path) -> None:
     assert "Bytewillow" in written["summary"] and written["attributes"] and not written.get("problems")
 
 
-def test_the_matcher_ranks_better_than_its_base() -> None:
-    from llmrec.embed import load_encoder
-
-    base = starter(MATCHER)
-    found, reader = read_splits(recipe_of(MATCHER))
-    examples = found["test"][::4]
-
-    def mrr(reference: str) -> float:
-        encoder = load_encoder(reference)
-        fields: list[Any] = [
-            (
-                encoder.encode([getattr(e, field) for e in examples], kind="query"),
-                encoder.encode([getattr(reader.items[k], field) for k in reader.catalog]),
-            )
-            for field in ("title", "whole")
-        ]
-        values = ranks(fields, reader.catalog, examples)["mrr"]
-        return sum(values) / len(values)
-
-    assert mrr(f"adapter:{MATCHER}") > mrr(base)
-
-
-def test_an_index_is_built_with_it_and_opens_by_itself(tmp_path: Path) -> None:
-    starter(MATCHER)
-    (tmp_path / "p.csv").write_text("id,title\na,Acme trail shoe\nb,wool hat\n", encoding="utf-8")
-    index = tmp_path / "index"
-
-    def run(*arguments: object) -> Any:
-        done = CliRunner().invoke(app, ["index", *map(str, arguments), "--json"])
-        assert done.exit_code == 0, done.stderr
-        return json.loads(done.stdout)
-
-    built = run("build", tmp_path / "p.csv", "-o", index, "--encoder", f"adapter:{MATCHER}", "--dimension", 128)
-    assert (built["encoder"]["reference"], built["encoder"]["dimension"]) == (f"adapter:{MATCHER}", 128)
-    assert run("search", index, "running shoes")["results"][0]["hits"][0]["product_id"] == "a"
-
-
 def test_names_that_are_not_shipped() -> None:
     done = CliRunner().invoke(app, ["models", "show", "adapter:nonsense"])
-    assert done.exit_code == 2 and f"adapter:{MATCHER}" in done.stderr
+    assert done.exit_code == 2 and f"adapter:{SUMMARIES}" in done.stderr
