@@ -1,6 +1,6 @@
 """Every method in every precision: does it load, train, save, and come back? And how well does each learn?
 
-    python eval/finetune_grid.py works               # all cells, two steps each (about 40 CPU minutes)
+    python eval/finetune_grid.py works               # all cells, two steps each
     python eval/finetune_grid.py rates --methods prompt --rates 1e-2 3e-2 1e-1    # on dev: how the defaults were chosen
     python eval/finetune_grid.py quality             # every method on the same budget, tested on held-out brands
     python eval/finetune_grid.py works --methods lora prefix --precisions fp32 nf4

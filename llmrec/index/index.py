@@ -16,7 +16,7 @@ from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
 from llmrec.index.codes import CodeBook
 from llmrec.index.dense import Dense, DenseChoice
-from llmrec.index.fusion import FUSIONS, Candidates, FusionChoice, weights_of, zscore
+from llmrec.index.fusion import FUSIONS, Candidates, FusionChoice, Weights, weights_of, zscore
 from llmrec.index.grams import Grams
 from llmrec.index.lexical import Lexical
 from llmrec.index.opening import read_version, same_encoder
@@ -217,9 +217,13 @@ class Index:
         """Places of ``rows`` by their scores, best first, ties broken by id."""
         return np.lexsort((self._places[rows], -scores))
 
+    @cached_property
+    def _weights(self) -> Weights:
+        return weights_of(self.settings.weights)
+
     def _fuse(self, scored: Candidates) -> NDArray[np.float32]:
         if self.settings.fusion == "zscore":
-            return zscore(scored, weights_of(self.settings.weights))
+            return zscore(scored, self._weights)
         return FUSIONS[self.settings.fusion](scored)
 
     def search_pictures(self, vectors: NDArray[np.float32], k: int, retriever: str = BOTH) -> list[list[Hit]]:

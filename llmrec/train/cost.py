@@ -144,8 +144,9 @@ def by_formula(task: TrainingTask, before: int) -> Estimate:
 def _own_step(task: TrainingTask) -> bool:
     """Whether the step of ours is likely to be taken, whose head holds a few positions at a time (``fused``)."""
     recipe = task.recipe
-    frozen = recipe.method.name not in (*VIRTUAL_TOKENS, "full")
-    return task.chosen.device == "cpu" and recipe.task != "prefer" and frozen and not recipe.training.compile
+    frozen = recipe.method.name != "full"
+    alone = task.chosen.processes == 1 or recipe.method.name not in VIRTUAL_TOKENS
+    return task.chosen.device == "cpu" and recipe.task != "prefer" and frozen and alone and not recipe.training.compile
 
 
 def foretold(task: TrainingTask, before: int, run: Path) -> Estimate:
