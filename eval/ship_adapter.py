@@ -11,15 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from llmrec.embed import load_encoder
 from llmrec.llm import load_generator
+from llmrec.match.pair_reranker import PairReranker
 from llmrec.models import resolve
 from llmrec.models.adapters import CONFIG, WEIGHTS
+from llmrec.prompting.pair_blend import FEATURES
 from llmrec.recipes import Recipe, dump_recipe, load_recipe
 from llmrec.records import Product
 from llmrec.storage import atomic_folder, read_manifest, write_manifest
@@ -46,6 +50,8 @@ def ship(name: str, run: Path) -> None:
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         for file in (CONFIG, *(path.name for path in made.glob("llmrec_*.json"))):
             (folder / file).write_bytes((made / file).read_bytes())
+        if (made / FEATURES).is_dir():
+            shutil.copytree(made / FEATURES, folder / FEATURES)
         (folder / "recipe.yaml").write_text(dump_recipe(recipe), encoding="utf-8")
         metrics = json.loads((made / "metrics.json").read_text("utf-8"))
         metrics.pop("estimate", None)  # of the machine that it was trained on, as are the seconds
@@ -55,7 +61,7 @@ def ship(name: str, run: Path) -> None:
         (folder / "README.md").write_text(card.read_text("utf-8") if card.is_file() else "", encoding="utf-8")
         facts = {key: manifest[key] for key in ("task", "method", "precision", "models")}
         write_manifest(folder, kind="adapter", format_version=FORMAT, rounded="float16", **facts)
-    print(f"{target.relative_to(ROOT)}: {sum(f.stat().st_size for f in target.iterdir()) / 1e6:.2f} MB")
+    print(f"{target.relative_to(ROOT)}: {sum(f.stat().st_size for f in target.rglob('*')) / 1e6:.2f} MB")
     print(rounding(recipe, made, target))
 
 
@@ -69,6 +75,10 @@ def rounding(recipe: Recipe, made: Path, shipped: Path) -> str:
         return (
             f"lowest cosine of {len(texts)} vectors before and after rounding: {(before * after).sum(axis=1).min():.8f}"
         )
+    if recipe.task == "rerank":
+        pairs = [(row["left"], row["right"]) for row in rows]
+        before, after = (PairReranker.load(folder).score(pairs) for folder in (made, shipped))
+        return f"most that a probability of {len(pairs)} pairs moves by rounding: {np.abs(before - after).max():.6f}"
     products = [msgspec.convert(row["product"], Product) for row in rows]
     written: list[list[Any]] = []
     for folder in (made, shipped):

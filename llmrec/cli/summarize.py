@@ -108,8 +108,15 @@ def _trained_prompt(adapter: str | None) -> str | None:
         return None
     try:
         path = resolve(adapter).path / "recipe.yaml"
-        return load_recipe(str(path)).data.prompt if path.is_file() else None
-    except LlmrecError:  # one that cannot be loaded is told of when it is; a recipe may be of another tool
+    except LlmrecError:  # it is told of when the model is loaded
+        return None
+    if not path.is_file():
+        return None
+    try:
+        return load_recipe(str(path)).data.prompt
+    except LlmrecError as error:  # of another tool, or of a newer llmrec
+        what = "asked by the default prompt, which may not be the one that it learned; --prompt names another"
+        print(f"warning: {path}: cannot be read ({error.message}); {what}", file=sys.stderr)
         return None
 
 

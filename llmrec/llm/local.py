@@ -221,9 +221,10 @@ def _with_adapter(model: Any, adapter: Path, reference: str) -> Any:
         raise ModelError(f"{reference}: not an adapter with safetensors weights", next_step=step)
     try:
         config = PeftConfig.from_pretrained(str(adapter))
-        adapted: Any = PeftModel.from_pretrained(model, str(adapter), config=config, is_trainable=False)
+        with quiet():
+            adapted: Any = PeftModel.from_pretrained(model, str(adapter), config=config, is_trainable=False)
         with safe_open(weights, "pt") as file:
-            missing = sorted(set(get_peft_model_state_dict(adapted)) - set(file.keys()))
+            missing = sorted(set(get_peft_model_state_dict(adapted, save_embedding_layers=False)) - set(file.keys()))
         if missing:  # peft warns and goes on without them
             raise ValueError(f"without the weights {', '.join(missing[:3])}")
     except (OSError, ValueError, KeyError, RuntimeError, TypeError, SafetensorError) as error:

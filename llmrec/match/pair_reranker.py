@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec.errors import ArtefactError
+from llmrec.errors import ArtefactError, ModelError
+from llmrec.models import resolve
+from llmrec.models.pair_encoder import load_pair_encoder
 from llmrec.prompting.pair_blend import FEATURES, SETTINGS, Blend
 from llmrec.prompting.pair_matcher import PairMatcher
 from llmrec.prompting.pairs import VERSION, Offer, pair_texts
@@ -40,46 +42,47 @@ class PairReranker:
         self.threshold = blend.threshold
 
     @classmethod
-    def load(cls, folder: str | Path, *, device: str | None = None) -> PairReranker:
-        """Load a folder.
+    def load(cls, reference: str | Path, *, device: str | None = None) -> PairReranker:
+        """Load a matcher.
+
+        Args:
+            reference: A folder that ``task: rerank`` made (a whole model or an adapter), ``adapter:NAME`` or a hub id.
+            device: ``cpu``, ``cuda`` …; None: the library's choice.
 
         Raises:
             ArtefactError: Not a matcher of pairs, damaged, or of another version.
         """
-        from sentence_transformers import CrossEncoder
-        from torch.nn import Identity
-
-        folder = Path(folder)
+        try:
+            found = resolve(str(reference))
+        except ModelError as error:
+            raise ArtefactError(error.message, next_step=error.next_step) from error
+        folder = found.path
         try:
             settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
             blend, hints = Blend.from_state(settings), bool(settings["hints"])
             version = int(settings["version"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            what = "no such folder" if not folder.is_dir() else f"not a matcher of pairs ({error})"
-            raise ArtefactError(f"{folder}: {what}", next_step=_REMEDY) from error
+            raise ArtefactError(f"{folder}: not a matcher of pairs ({error})", next_step=_REMEDY) from error
         if version != VERSION:
             raise ArtefactError(f"{folder}: reads pairs as version {version}, not {VERSION}", next_step=_REMEDY)
         matcher = PairMatcher.load(folder / FEATURES) if (folder / FEATURES).is_dir() else None
         try:
-            encoder: Any = CrossEncoder(
-                str(folder),
-                device=device,
-                local_files_only=True,
-                trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
-                activation_fn=Identity(),
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ArtefactError(f"{folder}: cannot be loaded ({error})", next_step=_REMEDY) from error
+            encoder = load_pair_encoder(found, max_length=settings.get("max_length"), device=device)
+        except ModelError as error:
+            raise ArtefactError(error.message, next_step=error.next_step) from error
         return cls(encoder, blend, matcher, hints=hints)
 
     def score(self, pairs: Sequence[tuple[Offer, Offer]]) -> NDArray[np.float32]:
         """The probability that each pair is of one product, float32 ``[n]``, in input order."""
         if not pairs:
             return np.zeros(0, dtype=np.float32)
-        texts = [tuple(pair_texts(left, right, hints=self.hints)) for left, right in pairs]
-        said = self.encoder.predict(texts, batch_size=32, show_progress_bar=False)
-        logits = {"model": np.asarray(said, dtype=np.float64).reshape(-1)}
+        logits = {"model": self.logits(pairs)}
         if self.matcher is not None:
             logits["features"] = self.matcher.logits(pairs)
         return self.blend.score(logits).astype(np.float32)
+
+    def logits(self, pairs: Sequence[tuple[Offer, Offer]]) -> NDArray[np.float64]:
+        """What the cross-encoder alone says of each pair, float64 ``[n]``, in input order."""
+        texts = [tuple(pair_texts(left, right, hints=self.hints)) for left, right in pairs]
+        said = self.encoder.predict(texts, batch_size=32, show_progress_bar=False)
+        return np.asarray(said, dtype=np.float64).reshape(-1)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from llmrec.errors import ModelError
+from llmrec.models.quiet import quiet
 from llmrec.models.resolve import ModelFolder, resolve
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -94,7 +95,8 @@ def apply_adapter(model: Any, folder: ModelFolder, *, remedy: str) -> Any:
     from safetensors import SafetensorError, safe_open
 
     try:
-        adapted: Any = PeftModel.from_pretrained(model, str(folder.path), is_trainable=False).eval()
+        with quiet():
+            adapted: Any = PeftModel.from_pretrained(model, str(folder.path), is_trainable=False).eval()
         with safe_open(folder.path / WEIGHTS, "pt") as file:
             # embeddings that were saved with the adapter lie in the model under their own names
             own = set(adapted.state_dict())

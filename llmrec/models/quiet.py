@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 
@@ -27,13 +28,15 @@ def quiet_transformers() -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Load weights without the progress bars of transformers; its warnings stay."""
+    """Load weights without the progress bars of transformers; its warnings stay, but for one that peft draws."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+            yield
     finally:
         if shown:
             logging.enable_progress_bar()

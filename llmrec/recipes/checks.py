@@ -56,8 +56,9 @@ def cross_faults(recipe: Recipe) -> Iterator[Fault]:
         yield ("data", "qrels"), f"means nothing for the task {task}"
     elif recipe.data.qrels and not recipe.data.products:
         yield ("data", "qrels"), "names products: give their catalog as data.products"
-    if recipe.embed.save == "adapter" and method == "full":
-        yield ("embed", "save"), "the method full trains no adapter: take lora, or save: merged"
+    for section in ("embed", "rerank"):
+        if getattr(recipe, section).save == "adapter" and method == "full":
+            yield (section, "save"), "the method full trains no adapter: take lora, or save: merged"
     if task == "embed" and recipe.embed.mine_from > recipe.embed.mine_to:
         yield ("embed", "mine_to"), f"{recipe.embed.mine_to} is below mine_from ({recipe.embed.mine_from})"
     if recipe.data.prompt and task not in ("summarize", "prefer"):
@@ -68,7 +69,7 @@ def cross_faults(recipe: Recipe) -> Iterator[Fault]:
     if recipe.data.too_long not in TOO_LONG[task]:
         yield ("data", "too_long"), f"{recipe.data.too_long} is not for the task {task} ({', '.join(TOO_LONG[task])})"
     if task == "rerank" and not cross_encoder:
-        for key, plain in (("positive_weight", 1.0), ("drop_tokens", 0.0)):
+        for key, plain in (("positive_weight", 1.0), ("drop_tokens", 0.0), ("save", "merged")):
             if getattr(recipe.rerank, key) != plain:
                 yield ("rerank", key), "means nothing for the kind yes-no"
     if recipe.training.packing and task != "summarize":

@@ -187,6 +187,8 @@ class Rerank(Section):
     swap: StrictBool = True
     #: Share of tokens that are dropped from a training pair.
     drop_tokens: Share = 0.0
+    #: What a cross-encoder's folder holds: the whole model, or the adapter and the head alone.
+    save: Literal["merged", "adapter"] = "merged"
 
 
 class Prefer(Section):

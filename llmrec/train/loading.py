@@ -23,6 +23,9 @@ def load_for_training(path: Path, reference: str, chosen: Chosen, *, full: bool,
         full: Whether its own weights are trained: they are then held in float32 and computed in the precision.
         head: ``causal-lm``, ``pair`` (one score) or ``none``.
 
+    Returns:
+        The model; its ``new_layers`` are the names of those for which the folder has no weights, such as a new head.
+
     Raises:
         ModelError: Cannot be loaded, or not in this precision.
         MissingExtraError: 4- or 8-bit without bitsandbytes.
@@ -43,8 +46,14 @@ def load_for_training(path: Path, reference: str, chosen: Chosen, *, full: bool,
         settings["device_map"] = {"": chosen.device}
     try:
         with quiet():
-            model: Any = kinds[head].from_pretrained(
-                path, local_files_only=True, use_safetensors=True, trust_remote_code=False, **settings
+            model: Any
+            model, found = kinds[head].from_pretrained(
+                path,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **settings,
             )
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -54,6 +63,7 @@ def load_for_training(path: Path, reference: str, chosen: Chosen, *, full: bool,
         keep_learning(model)
     else:
         model = model.to(chosen.device)
+    model.new_layers = sorted({name.rpartition(".")[0] for name in found["missing_keys"]})
     if getattr(model, "generation_config", None) is not None:
         # sampling settings of the model's makers draw warnings from every save
         model.generation_config.do_sample = False

@@ -7,6 +7,8 @@ Sources: LoRA, Hu et al. 2021 (arXiv 2106.09685); rsLoRA, Kalajdzievski 2023 (23
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from llmrec.errors import InputError
@@ -33,11 +35,12 @@ IA3_VALUES = ("k_proj", "v_proj", "key", "value", "k_lin", "v_lin", "query_key_v
 IA3_FEEDFORWARD = ("down_proj", "dense_4h_to_h", "fc2", "lin2", "wo", "Wo_mlp", "c_proj")
 
 
-def peft_config(recipe: Recipe, model: Any, task_type: str) -> Any | None:
+def peft_config(recipe: Recipe, model: Any, task_type: str, *, whole: Sequence[str] = ()) -> Any | None:
     """The configuration of an adapter for ``model``; None for ``full``.
 
     Args:
         task_type: PEFT's: ``CAUSAL_LM``, ``FEATURE_EXTRACTION`` or ``SEQ_CLS``.
+        whole: Layers that are trained as they are and saved beside the adapter, such as a new head.
 
     Raises:
         InputError: Target layers that the model has not.
@@ -46,6 +49,9 @@ def peft_config(recipe: Recipe, model: Any, task_type: str) -> Any | None:
 
     method = recipe.method
     common: dict[str, Any] = {"task_type": task_type}
+    if whole:
+        common["modules_to_save"] = list(whole)
+    left_out = None if isinstance(method.targets, tuple) else "|".join([HEADS, *map(re.escape, whole)])
     if method.name == "full":
         return None
     if method.name in LOW_RANK:
@@ -55,7 +61,7 @@ def peft_config(recipe: Recipe, model: Any, task_type: str) -> Any | None:
             lora_alpha=method.alpha or 2 * rank,
             lora_dropout=method.dropout or 0.0,
             target_modules=find_targets(model, method.targets or "auto"),
-            exclude_modules=None if isinstance(method.targets, tuple) else HEADS,
+            exclude_modules=left_out,
             use_rslora=method.name == "rslora",
             use_dora=method.name == "dora",
             init_lora_weights=True if method.init in (None, "default") else method.init,  # type: ignore[arg-type]
@@ -66,7 +72,7 @@ def peft_config(recipe: Recipe, model: Any, task_type: str) -> Any | None:
         return peft.IA3Config(
             target_modules=values + feedforward,
             feedforward_modules=feedforward,
-            exclude_modules=None if isinstance(method.targets, tuple) else HEADS,
+            exclude_modules=left_out,
             **common,
         )
     if method.name == "prompt":

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec.errors import InputError
-from llmrec.models import ModelFolder
+from llmrec.errors import InputError, TrainingError
+from llmrec.models import ModelFolder, resolve
+from llmrec.models.pair_encoder import load_pair_encoder, plain_pair_encoder
 from llmrec.prompting.pair_blend import FEATURES, SETTINGS, Blend
 from llmrec.prompting.pair_matcher import PairMatcher, probabilities
-from llmrec.prompting.pairs import VERSION, pair_texts
+from llmrec.prompting.pairs import VERSION, offer_fields, pair_texts
 from llmrec.recipes import Recipe
 from llmrec.train.chosen import Chosen
 from llmrec.train.files import hold_out
@@ -29,12 +30,17 @@ from llmrec.train.methods import peft_config
 from llmrec.train.pair_files import LabelledPair, read_labelled_pairs
 from llmrec.train.pair_measure import measured_pairs
 from llmrec.train.pair_trees import train_pair_matcher
+from llmrec.train.summarize import save_adapter
 from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
 
 logger = logging.getLogger(__name__)
 
 #: Highest weight of matching pairs that ``auto`` gives.
 MOST_WEIGHT = 5.0
+#: Cosines of pairs lie close together; as logits they are spread by this before weight and bias are fitted.
+SHARPNESS = 10.0
+#: Pairs that a saved adapter is asked, and the most that a logit may move by being saved.
+ASKED, MOVED = 32, 1e-3
 
 
 def rerank_task(recipe: Recipe, model: ModelFolder, chosen: Chosen) -> TrainingTask:
@@ -78,6 +84,11 @@ class CrossEncoderTask(TrainingTask):
     """Learns a score for each pair by binary cross-entropy; measured by F1 at the threshold that is best on dev."""
 
     kind = "reranker"
+
+    def __init__(self, recipe: Recipe, model: ModelFolder, chosen: Chosen) -> None:
+        super().__init__(recipe, model, chosen)
+        if recipe.rerank.save == "adapter":
+            self.kind = "adapter"
 
     def read(self) -> Splits:
         self.splits = read_pair_splits(self.recipe)
@@ -127,7 +138,7 @@ class CrossEncoderTask(TrainingTask):
 
         full = self.recipe.method.name == "full"
         model = load_for_training(self.folder.path, self.folder.reference, self.chosen, full=full, head="pair")
-        config = peft_config(self.recipe, model, "SEQ_CLS")
+        config = peft_config(self.recipe, model, "SEQ_CLS", whole=model.new_layers)
         self.model = model if config is None else get_peft_model(model, config)
         return self.model
 
@@ -181,8 +192,8 @@ class CrossEncoderTask(TrainingTask):
 
     def measure(self, examples: Sequence[LabelledPair], *, base: bool = False) -> Measured:
         labels = np.array([pair.label for pair in examples])
-        logits = {"model": self.logits(examples, base=base)}
-        if self.matcher is not None:
+        logits = {"model": self._cosines(examples) if base else self.logits(examples)}
+        if self.matcher is not None and not base:
             logits["features"] = self.matcher.logits([(pair.left, pair.right) for pair in examples])
         if examples is not self.splits.test:
             self._blend = Blend.fit(logits, labels)
@@ -192,16 +203,22 @@ class CrossEncoderTask(TrainingTask):
             measured.parts[f"{name} alone"] = (alone, self._blend.alone[name])
         return measured
 
-    def logits(self, pairs: Sequence[LabelledPair], *, base: bool = False) -> NDArray[np.float64]:
+    def _cosines(self, pairs: Sequence[LabelledPair]) -> NDArray[np.float64]:
+        """What the untrained model knows of pairs without a head: cosines of its vectors, float64 ``[n]``."""
+        from llmrec.embed import load_encoder
+
+        encoder = load_encoder(self.folder.reference, device=self.chosen.device, query_prompt="", document_prompt="")
+        left, right = (
+            encoder.encode([offer_fields(getattr(pair, side)).text for pair in pairs]) for side in ("left", "right")
+        )
+        return SHARPNESS * np.einsum("nd,nd->n", left, right, dtype=np.float64)
+
+    def logits(self, pairs: Sequence[LabelledPair]) -> NDArray[np.float64]:
         """The present model's logit that each pair matches, float64 ``[n]``, in input order."""
         import torch
 
         from llmrec.llm.hardware import torch_threads
 
-        if base and hasattr(self.model, "disable_adapter"):
-            # its head is new in either: the untrained model has no opinion, and its scores are noise
-            with self.model.disable_adapter():
-                return self.logits(pairs)
         rows = self._encode(pairs)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]["input_ids"]))
         found = np.zeros(len(rows))
@@ -217,23 +234,38 @@ class CrossEncoderTask(TrainingTask):
         return found
 
     def save(self, folder: Path) -> None:
-        from sentence_transformers import CrossEncoder
+        asked = self.splits.dev[:ASKED]
+        before = self.logits(asked)
+        settings = {"version": VERSION, "hints": self.recipe.rerank.hints, **self._blend.state()}
+        if self.kind == "adapter":
+            settings["max_length"] = self.chosen.max_tokens
+            save_adapter(self.model, self.folder.reference, folder)
+        else:
+            self._save_merged(folder)
+        self._check_saved(folder, asked, before)
+        if self.matcher is not None:
+            self.matcher.save(folder / FEATURES)
+        (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
 
+    def _save_merged(self, folder: Path) -> None:
         model = self.model.merge_and_unload(safe_merge=True) if hasattr(self.model, "merge_and_unload") else self.model
         model.config.id2label = {0: "match"}
         scratch = folder / "scratch"
         model.save_pretrained(scratch)
         self.tokenizer.save_pretrained(scratch)
-        CrossEncoder(str(scratch), device="cpu", local_files_only=True, max_length=self.chosen.max_tokens).save(
-            str(folder)
-        )
+        plain_pair_encoder(scratch, device="cpu", max_length=self.chosen.max_tokens, logits=False).save(str(folder))
         for path in sorted(scratch.iterdir()):
             path.unlink()
         scratch.rmdir()
-        settings = {"version": VERSION, "hints": self.recipe.rerank.hints, **self._blend.state()}
-        if self.matcher is not None:
-            self.matcher.save(folder / FEATURES)
-        (folder / SETTINGS).write_text(json.dumps(settings) + "\n", encoding="utf-8")
+
+    def _check_saved(self, folder: Path, asked: Sequence[LabelledPair], before: NDArray[np.float64]) -> None:
+        """Load what was saved and ask it again; in 16 bits and fewer its logits may differ by rounding."""
+        encoder = load_pair_encoder(resolve(str(folder)), max_length=self.chosen.max_tokens, device=self.chosen.device)
+        texts = [tuple(pair_texts(pair.left, pair.right, hints=self.recipe.rerank.hints)) for pair in asked]
+        moved = float(np.abs(before - encoder.predict(texts, show_progress_bar=False)).max())
+        if self.chosen.precision == "fp32" and not moved <= MOVED:
+            step = "Train it again with method full, or with another model; the checkpoints are kept."
+            raise TrainingError(f"{folder}: saved scores differ from the trained ones ({moved:.4f})", next_step=step)
 
     _blend = Blend({"model": 1.0}, 0.0, 0.5, {})
 

@@ -180,3 +180,17 @@ def test_bad_calls_say_so_at_once(catalog: Path, tmp_path: Path) -> None:
         assert "next:" in done.stderr
     assert not out.exists()
     assert os.listdir(tmp_path) == [p for p in os.listdir(tmp_path) if "out" not in p]
+
+
+def test_an_adapter_whose_recipe_cannot_be_read_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    from llmrec.cli.summarize import _trained_prompt
+
+    (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "starter:smollm2-135m"}')
+    save_file({"a": np.zeros(1, dtype=np.float32)}, tmp_path / "adapter_model.safetensors")
+    assert _trained_prompt(str(tmp_path)) is None and not capsys.readouterr().err
+    (tmp_path / "recipe.yaml").write_text("task: summarize\nlearning_rate_of_another_tool: 1\n")
+    assert _trained_prompt(str(tmp_path)) is None
+    assert "recipe.yaml: cannot be read" in (told := capsys.readouterr().err) and "--prompt" in told

@@ -100,6 +100,35 @@ def test_without_features_only_the_model_judges(bert: Path, tmp_path: Path) -> N
     assert PairReranker.load(done.folder).score([("a", "b")]).shape == (1,)
 
 
+def test_an_adapter_with_its_head_is_the_matcher_that_was_trained(bert: Path, tmp_path: Path) -> None:
+    done = finetune(recipe(bert, tmp_path, "method.name=lora", "rerank.save=adapter", "evaluation.base=true"))
+    assert done.folder == tmp_path / "run" / "adapter"
+    reranker = PairReranker.load(done.folder)
+    pairs = prepare(recipe(bert, tmp_path)).splits.test
+    said = reranker.score([(pair.left, pair.right) for pair in pairs]) >= reranker.threshold
+    truth = np.array([pair.label for pair in pairs])
+    f1 = done.metrics["test"]["f1"]
+    assert 2 * (said & truth).sum() / (said.sum() + truth.sum()) == pytest.approx(f1["tuned"]["value"], abs=1e-6)
+    assert f1["difference"]["value"] == pytest.approx(f1["tuned"]["value"] - f1["base"]["value"])
+    # a new head is trained whole and saved: without it the scores would be those of chance
+    from safetensors import safe_open
+
+    with safe_open(done.folder / "adapter_model.safetensors", "np") as file:
+        names = set(file.keys())
+    assert {name.split(".")[-2] for name in names if "lora" not in name} >= {"classifier"}
+    again = np.array([PairReranker.load(done.folder).score([("acme a1", "acme a-1")])[0] for _ in range(2)])
+    assert again[0] == again[1]
+
+
+def test_adapters_of_other_tasks_are_no_matchers(bert: Path, tmp_path: Path) -> None:
+    done = finetune(recipe(bert, tmp_path, "method.name=lora", "rerank.save=adapter", "evaluation.base=false"))
+    assert done.folder is not None
+    path = done.folder / "adapter_config.json"
+    path.write_text(path.read_text().replace('"SEQ_CLS"', '"FEATURE_EXTRACTION"'), encoding="utf-8")
+    with pytest.raises(ArtefactError, match="not an adapter of a cross-encoder"):
+        PairReranker.load(done.folder)
+
+
 def test_a_language_model_learns_yes_and_no(tiny: Path, tmp_path: Path) -> None:
     made = recipe(tiny, tmp_path, "rerank.kind=yes-no", "rerank.swap=false", "method.name=lora", "data.max_tokens=400")
     task: Any = prepare(made)
