@@ -37,6 +37,8 @@ LIBRARIES = ("torch", "transformers", "peft", "trl", "accelerate", "bitsandbytes
 QUESTION = "Write the title of this product."
 #: Most characters of a description and of a title, so that the grid is about methods and not about long texts.
 DESCRIPTION, TITLE = 240, 100
+#: Room for an answer: the untrained model would ramble on.
+ANSWER = 40
 SPLIT_SEED = 0
 
 #: Run in a fresh process: the adapter on its base again, its loss on the dev examples and a few words of an answer.
@@ -132,8 +134,8 @@ def recipe_text(
             "log_every": 1,
             **({"learning_rate": rate} if rate else {}),
         },
-        # where nothing is tested, nothing needs to be written at length
-        "evaluation": {"metric": "loss", "patience": None, "base": tested, **({} if tested else {"max_new_tokens": 4})},
+        # where nothing is tested, nothing needs to be written at length; a title has its end in ANSWER tokens
+        "evaluation": {"metric": "loss", "patience": None, "base": tested, "max_new_tokens": ANSWER if tested else 4},
         "output": str(output),
     }
     return json.dumps(recipe)  # JSON is YAML

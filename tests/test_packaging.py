@@ -37,7 +37,9 @@ def test_the_wheel_installs_one_top_level_name(wheel: Path) -> None:
     tops = {name.split("/")[0] for name in names if ".dist-info" not in name}
     assert tops == {"llmrec"}
     assert "llmrec/_data/prompts/summarize-product.yaml" in names
-    assert "llmrec/_data/adapters/smollm2-135m-summaries/adapter_model.safetensors" in names
+    for adapter in ("smollm2-135m-summaries", "minilm-pairs"):
+        assert f"llmrec/_data/adapters/{adapter}/adapter_model.safetensors" in names
+    assert "llmrec/_data/adapters/minilm-pairs/features/trees.npz" in names
     assert "llmrec/py.typed" in names
     assert not [name for name in names if name.endswith(".pyc")]
 

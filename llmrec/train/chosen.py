@@ -21,7 +21,7 @@ RATES: dict[str, tuple[float, float]] = {
     "ia3": (1e-2, 1e-2),
     "prompt": (3e-2, 3e-2),
     "p-tuning": (1e-3, 1e-3),
-    "prefix": (5e-3, 5e-3),
+    "prefix": (2e-2, 2e-2),
 }
 #: A rate for language models of some billions: large models want smaller steps.
 LARGE = 1_000_000_000

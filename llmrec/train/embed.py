@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from llmrec.embed.loading import own_prompts
 from llmrec.errors import InputError
 from llmrec.models import ModelFolder
 from llmrec.recipes import Recipe
@@ -25,34 +24,22 @@ from llmrec.records import Product
 from llmrec.train.beside_words import KnownVectors, hybrid_negatives, weigh_encoder
 from llmrec.train.chosen import Chosen
 from llmrec.train.contrastive import Truth, contrastive_loss
+from llmrec.train.embed_rows import EmbedRows, Row
 from llmrec.train.embed_trainer import embed_trainer
 from llmrec.train.encoders import encode, limited, load_sentence_encoder, merged, texts_at_once
 from llmrec.train.encoders_saved import note_settings, refuse_more_than_pooling, same_vectors, save_encoder, usage
 from llmrec.train.mining import kept, mine, tell_near
-from llmrec.train.retrieval_data import Item, RetrievalExample, read_splits
+from llmrec.train.retrieval_data import RetrievalExample
 from llmrec.train.retrieval_measure import centred, ranks, unit
 from llmrec.train.summarize import save_adapter
-from llmrec.train.task import Lengths, Measured, Splits, TrainingTask
+from llmrec.train.task import Measured
 
 #: Texts that a saved encoder is compared on.
 COMPARED = 64
 
 
-class Row(NamedTuple):
-    """One pair that is trained on: a field of a query with the same field of a product."""
-
-    query: str
-    product: str
-    example: int
-    item: str
-    field: str
-
-
-class EmbedTask(TrainingTask):
+class EmbedTask(EmbedRows):
     """Learns by contrast; measured by where the right products stand among all."""
-
-    kind = "encoder"
-    libraries = ("datasets", "sentence_transformers")
 
     def __init__(self, recipe: Recipe, model: ModelFolder, chosen: Chosen) -> None:
         if recipe.training.micro_batch_size == "auto":
@@ -63,56 +50,8 @@ class EmbedTask(TrainingTask):
         self._adapter: Any = None
         self._own_length = 0
         self._encoded: tuple[dict[str, int], NDArray[np.float32]] | None = None
-        self.prompts = own_prompts(model.path)
         if recipe.embed.save == "adapter":
             self.kind = "adapter"
-
-    def read(self) -> Splits:
-        found, reader = read_splits(self.recipe)
-        self.items: dict[str, Item] = reader.items
-        self._products = reader.products
-        self.pool = reader.catalog or list(reader.items)
-        self.splits = Splits(found["train"], found["dev"], found["test"])
-        return self.splits
-
-    @cached_property
-    def rows(self) -> list[Row]:
-        """The pairs that are trained on, prompts included."""
-        return self._rows(self.splits.train)
-
-    def _rows(self, examples: Sequence[RetrievalExample]) -> list[Row]:
-        query, document = self.prompts["query"], self.prompts["document"]
-        found = []
-        for number, example in enumerate(examples):
-            for key in example.positives:
-                item = self.items[key]
-                pairs = {"whole": (example.whole, item.whole), "title": (example.title, item.title)}
-                for field, (left, right) in pairs.items():
-                    if field == "whole" or (left, right) != pairs["whole"]:
-                        found.append(Row(query + left, document + right, number, key, field))
-        return found
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        """The model's tokenizer, for counting; the encoder brings its own."""
-        from transformers import AutoTokenizer
-
-        return AutoTokenizer.from_pretrained(self.folder.path, local_files_only=True)
-
-    @cached_property
-    def _tokens(self) -> list[tuple[int, int]]:
-        sides = [[row.query for row in self.rows], [row.product for row in self.rows]]
-        counts = [[len(ids) for ids in self.tokenizer(side, verbose=False)["input_ids"]] for side in sides]
-        return list(zip(*counts, strict=True))
-
-    def lengths(self) -> Lengths:
-        limit = self.chosen.max_tokens
-        cut = sum(max(pair) > limit for pair in self._tokens)
-        if cut and self.recipe.data.too_long == "refuse":
-            step = "Raise data.max_tokens, or set data.too_long to cut."
-            raise InputError(f"data.train: {cut} pairs are longer than {limit} tokens", next_step=step)
-        tokens = [sum(min(count, limit) for count in pair) for pair in self._tokens]
-        return Lengths(tokens, tokens, cut)
 
     def at_once(self) -> int:
         limit, chunk = self.chosen.max_tokens, self._chunk()
@@ -124,9 +63,6 @@ class EmbedTask(TrainingTask):
         most = max(filled(batch) for batch in self.micro_batches())
         longest = min(limit, max(max(pair) for pair in self._tokens))
         return most if chunk is None else min(most, chunk * longest)
-
-    def shown(self, count: int) -> list[str]:
-        return [f"{row.query} ⟦{row.product}⟧" for row in self.rows[:count]]
 
     def load(self) -> Any:
         from llmrec.train.summarize import with_adapter
@@ -187,10 +123,6 @@ class EmbedTask(TrainingTask):
         texts = [getattr(self.items[key], row.field) for key in keys]
         return {f"negative_{k}": self.prompts["document"] + text for k, text in enumerate(texts)}
 
-    @cached_property
-    def _dev_rows(self) -> list[Row]:
-        return [row for row in self._rows(self.splits.dev[: self.recipe.evaluation.limit]) if row.field == "whole"]
-
     def _chunk(self) -> int | None:
         """Texts that go through the model at once; None when the whole batch fits."""
         if self.recipe.embed.chunk is not None:
@@ -201,11 +133,6 @@ class EmbedTask(TrainingTask):
         )
         columns = 2 + self._negatives
         return None if columns * self.chosen.micro_batch_size <= texts else min(texts, self.chosen.micro_batch_size)
-
-    @property
-    def _negatives(self) -> int:
-        """Hard negatives of each query."""
-        return self.recipe.embed.hard_negatives or max((len(e.negatives) for e in self.splits.train), default=0)
 
     def _known(self) -> Truth:
         """What is known to match, what is alike and what are hard negatives, by the untrained model."""

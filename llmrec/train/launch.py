@@ -99,6 +99,9 @@ def hushed() -> Iterator[None]:
 
     level = theirs.get_verbosity()
     theirs.set_verbosity_error()
+    quantised = logging.getLogger("bitsandbytes")  # tells at every product of 8-bit matrices that it casts
+    before = quantised.level
+    quantised.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             for category in (FutureWarning, DeprecationWarning, UserWarning):
@@ -108,3 +111,4 @@ def hushed() -> Iterator[None]:
             yield
     finally:
         theirs.set_verbosity(level)
+        quantised.setLevel(before)

@@ -98,14 +98,22 @@ def quantization(chosen: Chosen) -> Any:
 
 
 def keep_learning(model: Any) -> None:
-    """Keep 4-bit layers from repacking their weights when they are first used without gradients.
+    """Keep quantised layers able to learn.
 
-    On processors with AVX512-BF16, bitsandbytes 0.50 repacks at the first evaluation and ``train()`` does not undo it:
-    every gradient is exactly 0 from then on, in silence.
+    On processors with AVX512-BF16, bitsandbytes 0.50 repacks 4-bit weights at the first evaluation and ``train()`` does
+    not undo it: every gradient is exactly 0 from then on, in silence. And where peft 0.21 reads 8-bit weights on a
+    processor, as DoRA does at every step, they come back without their scales, so that the next step fails.
     """
     for module in model.modules():
+        if hasattr(module, "init_8bit_state"):
+            module.register_forward_pre_hook(_keep_scales)
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
+
+
+def _keep_scales(module: Any, inputs: Any) -> None:
+    if getattr(module.weight, "CB", None) is not None and module.weight.SCB is None:
+        module.weight.SCB = module.state.SCB
 
 
 def count_trained(model: Any) -> tuple[int, int]:

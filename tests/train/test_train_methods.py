@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from tiny_trainings import make_model
 
 from llmrec.errors import InputError
 from llmrec.recipes import Recipe, parse_recipe
+from llmrec.train import finetune
 from llmrec.train.methods import find_targets, linear_layers, peft_config
 
 LLAMA = ["down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj"]
@@ -113,3 +115,14 @@ def test_ia3_on_attention_alone_leaves_the_feed_forward_as_it_is() -> None:
     trained = [name for name, p in adapted.named_parameters() if p.requires_grad]
     assert len(trained) == 4  # keys and values of two layers
     assert all("k_proj" in name or "v_proj" in name for name in trained)
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+def test_eight_bits_learn_beyond_the_first_step(
+    tiny_recipe: Callable[..., Recipe], method: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    # peft reads 8-bit weights for DoRA and gives them back without their scales: the second step failed
+    changes = (f"method={{name: {method}}}", "precision=int8", "training.epochs=1", "training.learning_rate=1e-2")
+    trained = finetune(tiny_recipe(*changes)).metrics["training"]
+    assert trained["steps"] == 6 and trained["last_loss"] < trained["first_loss"]
+    assert not [record for record in caplog.records if record.name.startswith("bitsandbytes")]
