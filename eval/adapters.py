@@ -131,20 +131,21 @@ def pairs(reference: str = PAIRS) -> dict[str, Any]:
 
 
 def _decided(said: dict[str, Any], truth: Any, families: Sequence[str]) -> dict[str, Any]:
-    """Precision, recall and F1 of each judge, and the last one's less the others', with intervals over families."""
+    """Precision, recall and F1 of each judge, and each one's less those before it, with intervals over families."""
     kinds = sorted(set(families))
     belongs = np.array([[family == kind for family in families] for kind in kinds], dtype=float)
     counts = {name: belongs @ np.stack([yes & truth, yes, truth], axis=1) for name, yes in said.items()}
-    names, last = ("precision", "recall", "f1"), list(said)[-1]
-    keys = [f"{judge}|{name}" for judge in said for name in names]
-    keys += [f"{last} - {judge}|{name}" for judge in list(said)[:-1] for name in names]
+    names, judges = ("precision", "recall", "f1"), list(said)
+    apart = [(later, earlier) for later in range(len(judges)) for earlier in range(later)]
+    keys = [f"{judge}|{name}" for judge in judges for name in names]
+    keys += [f"{judges[later]} - {judges[earlier]}|{name}" for later, earlier in apart for name in names]
 
     def statistic(weights: Any) -> Any:
         values = []
         for count in counts.values():
             hits, yes, right = (weights @ count).T
             values.append(np.stack([hits / np.maximum(yes, 1), hits / right, 2 * hits / (yes + right)], axis=1))
-        return np.concatenate([*values, *(values[-1] - other for other in values[:-1])], axis=1)
+        return np.concatenate([*values, *(values[later] - values[earlier] for later, earlier in apart)], axis=1)
 
     found: dict[str, Any] = {"families": len(kinds)}
     for key, estimate in bootstrap(statistic, len(kinds), keys).items():

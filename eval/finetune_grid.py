@@ -3,7 +3,7 @@
     python eval/finetune_grid.py works               # all cells, two steps each
     python eval/finetune_grid.py rates --methods prompt --rates 1e-2 3e-2 1e-1    # on dev: how the defaults were chosen
     python eval/finetune_grid.py quality             # every method on the same budget, tested on held-out brands
-    python eval/finetune_grid.py works --methods lora prefix --precisions fp32 nf4
+    python eval/finetune_grid.py works --methods lora prefix --precisions fp32 nf4 --add    # these cells again
 
 The task is Amazon Scientific: the title of a product from its description, split by brand. ``quality`` gives ROUGE-L on
 test products, the untrained model beside it, and each method's share of LoRA's gain. Results go to
@@ -59,7 +59,9 @@ if not full:
     model = PeftModel.from_pretrained(model, folder)
 model.eval()
 total = count = 0
-with torch.inference_mode():
+# peft 0.21 does not cast back what IA3 scales in float32 beside 4- and 8-bit layers
+mixed = torch.autocast("cpu", torch.bfloat16, enabled=task.chosen.precision in ("int8", "nf4"))
+with torch.inference_mode(), mixed:
     for example in task.splits.dev:
         tokens = task.encoder.encode(example.conversation, example.answer, task.chosen.max_tokens)
         logits = model(input_ids=torch.tensor([tokens.input_ids]), use_cache=False).logits[0, -tokens.trained - 1 : -1]
@@ -202,6 +204,10 @@ def cell(
         }
 
 
+def _cell_of(row: dict[str, Any]) -> tuple[Any, ...]:
+    return row["method"], row["precision"], row["seed"], row.get("rate")
+
+
 def _reason(err: str) -> str:
     lines = [line for line in err.strip().splitlines() if line.strip() and "Warning" not in line]
     named = [line for line in lines if line.startswith("error:")]
@@ -226,7 +232,7 @@ def works(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str,
 def rates(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str, Any]]:
     for method in args.methods:
         for rate in args.rates:
-            row = cell(
+            row = {"rate": float(rate)} | cell(
                 paths, method, args.precisions[0], args.seed, args.epochs, args.limit, rate=float(rate), reload=False
             )
             told = f"dev loss {row['best_dev_loss']:.4f}" if row["ok"] else f"FAILED: {row.get('error')}"
@@ -235,24 +241,28 @@ def rates(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str,
 
 
 def quality(args: argparse.Namespace, paths: dict[str, str]) -> Iterator[dict[str, Any]]:
-    gains: dict[str, float] = {}
     for method in sorted(args.methods, key=lambda name: name != "lora"):
         row = cell(paths, method, args.precisions[0], args.seed, args.epochs, args.limit)
         if row["ok"]:
             test = row["metrics"]["test"]["rougeL"]
-            gains[method] = test["difference"]["value"]
-            row["share_of_lora"] = gains[method] / gains["lora"] if gains.get("lora") else None
-            share = f"{row['share_of_lora']:.0%}" if row["share_of_lora"] is not None else "-"
             base, tuned = (
                 f"{test[k]['value']:.3f} [{test[k]['low']:.3f}, {test[k]['high']:.3f}]" for k in ("base", "tuned")
             )
             print(
-                f"{method:9} rougeL {base} -> {tuned}  of LoRA's gain {share}  dev loss {row['dev_loss']:.3f}",
+                f"{method:9} rougeL {base} -> {tuned}  dev loss {row['dev_loss']:.3f}",
                 flush=True,
             )
         else:
             print(f"{method:9} FAILED at {row['stage']}: {row.get('error')}", flush=True)
         yield row
+
+
+def share_of_lora(rows: list[dict[str, Any]]) -> None:
+    """Note each method's gain in ROUGE-L over the base as a share of LoRA's, of the same seed."""
+    gains = {(r["method"], r["seed"]): r["metrics"]["test"]["rougeL"]["difference"]["value"] for r in rows if r["ok"]}
+    for row in rows:
+        own, lora = gains.get((row["method"], row["seed"])), gains.get(("lora", row["seed"]))
+        row["share_of_lora"] = own / lora if own is not None and lora else None
 
 
 def main() -> None:
@@ -266,6 +276,7 @@ def main() -> None:
     parser.add_argument("--train", type=int, default=None, help="training examples")
     parser.add_argument("--limit", type=float, default=3600, help="seconds that a cell may take")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--add", action="store_true", help="keep the other rows of an earlier result")
     args = parser.parse_args()
     if "LLMREC_DATA" not in os.environ:
         sys.exit("set LLMREC_DATA (eval/README.md says where the data come from)")
@@ -277,14 +288,23 @@ def main() -> None:
     }[args.part]
     target = args.out or RESULTS / f"finetune_grid_{args.part}.json"
     command = " ".join(["python", "eval/finetune_grid.py", *sys.argv[1:]])
-    result: dict[str, Any] = {"command": command, "machine": machine(), "model": MODEL, "sizes": sizes}
+    result: dict[str, Any] = {"commands": [command], "machine": machine(), "model": MODEL, "sizes": sizes}
     result |= {"versions": {name: version(name) for name in LIBRARIES}, "rows": []}
+    if args.add and target.is_file():
+        before = json.loads(target.read_text(encoding="utf-8"))
+        if any(before[key] != result[key] for key in ("model", "sizes", "versions")):
+            sys.exit(f"{target}: is of another model, size or version; leave out --add")
+        result |= {"commands": [*before["commands"], command], "rows": before["rows"]}
     with tempfile.TemporaryDirectory() as folder:
         paths = split(examples(Path(os.environ["LLMREC_DATA"])), sizes, Path(folder))
         for row in {"works": works, "rates": rates, "quality": quality}[args.part](args, paths):
-            result["rows"].append(row)
+            result["rows"] = [other for other in result["rows"] if _cell_of(other) != _cell_of(row)] + [row]
+            if args.part == "quality":
+                share_of_lora(result["rows"])
             # hours of work: what is done is there when it is interrupted
             target.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    for row in result["rows"] if args.part == "quality" else ():
+        print(f"{row['method']:9} seed {row['seed']}: {row['share_of_lora'] or 0:.0%} of LoRA's gain")
     print(f"{sum(row['ok'] for row in result['rows'])} of {len(result['rows'])} cells work; {target}")
 
 
