@@ -25,6 +25,8 @@ from llmrec.models import ModelFolder, resolve
 from llmrec.models.adapters import apply_adapter, named_base, quantized, read_config
 from llmrec.models.adapters import base_of as under
 from llmrec.models.quiet import quiet_transformers
+from llmrec.prompting.pair_blend import FEATURES
+from llmrec.prompting.pair_blend import SETTINGS as PAIR_SETTINGS
 from llmrec.storage import atomic_folder
 from llmrec.train.likeness import (
     TEXTS,
@@ -100,8 +102,11 @@ def merge(
     _round(merged, dtype, model.reference)
     with disk_told(target), atomic_folder(target) as written:
         save(merged, model.kind, written)
-        if (folder.path / SETTINGS).is_file():  # the lengths that its vectors can be cut to
-            shutil.copyfile(folder.path / SETTINGS, written / SETTINGS)
+        for name in (SETTINGS, PAIR_SETTINGS):  # lengths that vectors can be cut to; what makes a matcher of logits
+            if (folder.path / name).is_file():
+                shutil.copyfile(folder.path / name, written / name)
+        if (folder.path / FEATURES / "manifest.json").is_file():
+            shutil.copytree(folder.path / FEATURES, written / FEATURES)
         after = answers_of(open_model(written, kind, str(target)), texts)
         numbers = likeness(kind, before, after)
         step = "Merge with --dtype float32, or keep the adapter apart; --tolerance allows more."

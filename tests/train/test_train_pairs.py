@@ -14,6 +14,7 @@ from llmrec.errors import ArtefactError, InputError
 from llmrec.match.pair_reranker import PairReranker
 from llmrec.recipes import Recipe, parse_recipe
 from llmrec.train import finetune, prepare
+from llmrec.train.merge import merge
 from llmrec.train.rerank import read_pair_splits
 
 MAKERS, KINDS = ("Acme", "Blim", "Corv"), ("drill", "lamp", "kettle")
@@ -116,6 +117,10 @@ def test_an_adapter_with_its_head_is_the_matcher_that_was_trained(bert: Path, tm
     with safe_open(done.folder / "adapter_model.safetensors", "np") as file:
         names = set(file.keys())
     assert {name.split(".")[-2] for name in names if "lora" not in name} >= {"classifier"}
+    # merged, it is the same matcher still
+    whole = PairReranker.load(merge(str(done.folder), tmp_path / "whole", dtype="float32").path)
+    offers = [(pair.left, pair.right) for pair in pairs]
+    assert np.abs(whole.score(offers) - reranker.score(offers)).max() < 1e-5
     again = np.array([PairReranker.load(done.folder).score([("acme a1", "acme a-1")])[0] for _ in range(2)])
     assert again[0] == again[1]
 
