@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -84,7 +85,7 @@ def test_pictures_and_links_exist() -> None:
             assert (page.parent / target).exists(), f"{page.name}: {target}"
 
 
-def test_the_python_example_runs(
+def test_the_python_examples_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     from llmrec.errors import ModelError
@@ -96,6 +97,9 @@ def test_the_python_example_runs(
         pytest.skip(str(error))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "products.csv").write_text("id,title\n1,red enamel mug\n2,blue enamel mug\n3,blue tent\n")
-    (example,) = fenced(README, "python")
-    exec(compile(example, "README.md", "exec"), {})
+    find, pairs = fenced(README, "python")
+    exec(compile(find, "README.md", "exec"), {})
     assert "product_id='2'" in capsys.readouterr().out
+    shown: dict[str, Any] = {}
+    exec(compile(pairs.replace("matcher.score", "scores = matcher.score"), "README.md", "exec"), shown)
+    assert [round(float(score), 2) for score in shown["scores"]] == pytest.approx([0.92, 0.33], abs=0.02)

@@ -65,4 +65,10 @@ def _told(done: Finetuned) -> str:
     from llmrec.train.compare import told
 
     rows = [[split, *row] for split in ("dev", "test") for row in told(done.metrics.get(split, {}))]
-    return f"{head}\n{table(['examples', 'metric', 'untrained', 'trained', 'difference'], rows)}" if rows else head
+    if not rows:
+        return head
+    said = table(["examples", "metric", "untrained", "trained", "difference"], rows)
+    flattered = (
+        "dev chose the checkpoint and any threshold, so its figures are flattered; those of data.test would not be"
+    )
+    return f"{head}\n{said}" + ("" if done.metrics.get("test") else f"\n({flattered})")

@@ -15,6 +15,7 @@ Example = TypeVar("Example")
 
 #: Longest row, in characters.
 MAX_ROW = 8 * 1024 * 1024
+SAVE_AS_UTF8 = "Save the file as UTF-8 (iconv -f latin1 -t utf-8 FILE, if it is in Latin-1)."
 
 
 def sample_path(name: str) -> Path:
@@ -64,6 +65,9 @@ def rows(path: Path, shown: str) -> Iterator[tuple[int, dict[str, Any]]]:
                         continue
                     try:
                         row = json.loads(line)
+                    except json.JSONDecodeError as error:
+                        fault = f"{shown}, line {number}: not JSON from column {error.colno} on ({error.msg})"
+                        raise InputError(fault, next_step="Mend or remove the line; each is one object.") from error
                     except (ValueError, RecursionError) as error:
                         raise InputError(f"{shown}, line {number}: not JSON ({error})", next_step=step) from error
                     if not isinstance(row, dict):
@@ -71,7 +75,7 @@ def rows(path: Path, shown: str) -> Iterator[tuple[int, dict[str, Any]]]:
                     count += 1
                     yield number, row
     except UnicodeDecodeError as error:
-        raise InputError(f"{shown}: not UTF-8 text ({error.reason})", next_step=step) from error
+        raise InputError(f"{shown}: not UTF-8 text ({error.reason})", next_step=SAVE_AS_UTF8) from error
     except csv.Error as error:
         raise InputError(f"{shown}: not a table ({error})", next_step=step) from error
     if count == 0:

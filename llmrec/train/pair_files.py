@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from llmrec.errors import InputError
 from llmrec.prompting.pairs import Offer, ditto_columns, offer_fields
-from llmrec.train.files import MAX_ROW, rows, sample_path
+from llmrec.train.files import MAX_ROW, SAVE_AS_UTF8, rows, sample_path
 
 _LABELS = ("label", "completion", "match", "is_match", "gold")
 _SIDES = (("left", "right"), ("ltable", "rtable"), ("a", "b"))
@@ -28,8 +28,8 @@ _SUFFIXED = (("left", "right"), ("a", "b"), ("1", "2"))
 _ENTITIES = re.compile(r"Entity 1: (['\"])(.*)\1\.?\s+Entity 2: (['\"])(.*)\3\.?\s*$", re.DOTALL)
 _YES, _NO = frozenset({"1", "1.0", "true", "yes", "match"}), frozenset({"0", "0.0", "false", "no", "non-match"})
 _STEP = (
-    "Give left<tab>right<tab>label, JSON Lines with left, right and label, or a CSV with left_…, right_… and label "
-    "(0 or 1)."
+    "Give left<tab>right<tab>label, or JSON Lines or a CSV with left, right and label (0 or 1); in a CSV left_title, "
+    "left_price … too."
 )
 
 
@@ -73,7 +73,7 @@ def _lines(path: Path, shown: str) -> Iterator[tuple[int, str]]:
                 if line.strip():
                     yield number, line.rstrip("\r\n")
     except UnicodeDecodeError as error:
-        raise InputError(f"{shown}: not UTF-8 text ({error.reason})", next_step=_STEP) from error
+        raise InputError(f"{shown}: not UTF-8 text ({error.reason})", next_step=SAVE_AS_UTF8) from error
     except OSError as error:
         step = "Check the path and its permissions."
         raise InputError(f"{shown}: {error.strerror or error}", next_step=step) from error

@@ -45,7 +45,7 @@ class RunState:
             if resume:
                 changed = _changed(known, identity)
                 if changed:
-                    step = "Give the recipe as it was, or another output and start anew."
+                    step = f"Give the recipe as it was ({folder / 'recipe.yaml'}), or another output and start anew."
                     raise InputError(f"{folder}: was begun with another {', '.join(changed)}", next_step=step)
             elif started:
                 step = "Add --resume to go on, or give another output (--set output=…)."
@@ -96,7 +96,8 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def _changed(known: dict[str, Any], identity: dict[str, Any]) -> list[str]:
     before, now = known.get("recipe", {}), identity["recipe"]
-    changed = sorted(key for key in now if before.get(key) != now[key] and key not in FREE)
+    differ = sorted(key for key in now if before.get(key) != now[key] and key not in FREE)
+    changed = [f"{key} ({before.get(key)} then, {now[key]} now)" for key in differ]
     if known.get("model") != identity["model"]:
         changed.append("model")
     return changed + sorted(

@@ -185,7 +185,7 @@ class StepsMixin:
         if not math.isfinite(loss):
             last = last_checkpoint(Path(self.args.output_dir), clear=False)
             kept = f"; the last good checkpoint is {last.name}" if last else "; there is no checkpoint yet"
-            step = "Lower training.learning_rate, or take bf16 or fp32 as the precision, and start anew."
+            step = "Lower training.learning_rate (fp16 overflows: take bf16 or fp32), and start anew in another output."
             raise TrainingError(f"{at}: the loss is {loss}{kept}", next_step=step)
         if not flowing:
             step = "Take another precision or method: this library does not learn with this one on this machine."

@@ -61,7 +61,7 @@ def test_a_signal_saves_and_the_run_goes_on_the_same(tiny: Path, tmp_path: Path)
     assert {path.name for path in (broken.run / "checkpoints").glob("c*-*")} == {"checkpoint-6", "checkpoint-7"}
     with pytest.raises(InputError, match="holds a training that was begun"):
         broken.train(changes)
-    with pytest.raises(InputError, match=r"another method\.dropout, training\.epochs"):
+    with pytest.raises(InputError, match=r"another method\.dropout \(0\.2 then, None now\), training\.epochs"):
         broken.train([], resume=True)
     broken.train(changes, resume=True)
     whole.train(changes)
