@@ -123,14 +123,14 @@ def look_ahead(recipe: Recipe) -> DryRun:
         TrainingError: Not even three steps can be taken.
         StorageError: Nothing can be written in the run's folder.
     """
-    import torch
-    from transformers import set_seed
-
     from llmrec.train.loading import count_trained
     from llmrec.train.run import prepare
 
     task = prepare(recipe)
     lengths = task.lengths()
+    import torch  # bad data is told before the seconds that these take
+    from transformers import set_seed
+
     torch.set_num_threads(task.chosen.threads)
     set_seed(recipe.training.seed)
     with hushed(), quiet(), tempfile.TemporaryDirectory() as scratch:

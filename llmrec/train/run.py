@@ -69,8 +69,8 @@ def prepare(recipe: Recipe) -> TrainingTask:
     chosen = choose(recipe, parameters=parameters, context=context, decoder=decoder, processes=process_count())
     module, name = TASKS[recipe.task]
     task: TrainingTask = getattr(import_module(module), name)(recipe, folder, chosen)
-    check_launch(recipe, chosen.metric)
     task.read()
+    check_launch(recipe, chosen.metric)
     task.settle()
     task.lengths()  # examples that do not fit are told before the model is loaded
     return task
@@ -90,14 +90,14 @@ def finetune(recipe: Recipe, *, resume: bool = False, progress: Progress | None 
         TrainingError: The training cannot go on; checkpoints are kept.
         StorageError: The disk is full; the last good checkpoint is kept.
     """
-    import torch
-    from transformers import set_seed
-
     from llmrec.train.cost import PeakMemory, foretold
     from llmrec.train.log import draw_curves
 
     main = process_rank() == 0
     task = prepare(recipe)
+    import torch  # bad data is told before the seconds that these take
+    from transformers import set_seed
+
     run = Path(recipe.output)
     state = RunState.open(run, recipe, task, resume=resume, main=main)
     last = last_checkpoint(run / "checkpoints", clear=main) if resume else None
