@@ -138,6 +138,7 @@ class CrossEncoderTask(TrainingTask):
 
         full = self.recipe.method.name == "full"
         model = load_for_training(self.folder.path, self.folder.reference, self.chosen, full=full, head="pair")
+        self._new_head = bool(model.new_layers)
         config = peft_config(self.recipe, model, "SEQ_CLS", whole=model.new_layers)
         self.model = model if config is None else get_peft_model(model, config)
         return self.model
@@ -192,7 +193,8 @@ class CrossEncoderTask(TrainingTask):
 
     def measure(self, examples: Sequence[LabelledPair], *, base: bool = False) -> Measured:
         labels = np.array([pair.label for pair in examples])
-        logits = {"model": self._cosines(examples) if base else self.logits(examples)}
+        # a model that brings its head is asked as it is: nothing is trained yet when the base is measured
+        logits = {"model": self._cosines(examples) if base and self._new_head else self.logits(examples)}
         if self.matcher is not None and not base:
             logits["features"] = self.matcher.logits([(pair.left, pair.right) for pair in examples])
         if examples is not self.splits.test:

@@ -125,6 +125,16 @@ def test_an_adapter_with_its_head_is_the_matcher_that_was_trained(bert: Path, tm
     assert again[0] == again[1]
 
 
+def test_a_matcher_is_trained_further_from_where_it_is(bert: Path, tmp_path: Path) -> None:
+    alone = ("rerank.features=false", "evaluation.base=true", "training.learning_rate=1e-9")
+    first = finetune(recipe(bert, tmp_path, *alone)).folder
+    assert first is not None
+    (tmp_path / "more").mkdir()
+    again = finetune(recipe(first, tmp_path / "more", *alone)).metrics["test"]
+    # its own head is the base, and nothing was learned at such a rate
+    assert again["average_precision"]["difference"]["value"] == pytest.approx(0, abs=1e-3)
+
+
 def test_adapters_of_other_tasks_are_no_matchers(bert: Path, tmp_path: Path) -> None:
     done = finetune(recipe(bert, tmp_path, "method.name=lora", "rerank.save=adapter", "evaluation.base=false"))
     assert done.folder is not None
