@@ -46,6 +46,9 @@ def summarize(
     ] = None,
     temperature: Annotated[float, typer.Option(min=0.0, help="0: the likeliest words, the same each time.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="For temperatures above 0.")] = 0,
+    candidates: Annotated[
+        int, typer.Option(min=1, help="Answers drawn for each product; the one most like the others is kept.")
+    ] = 1,
     threads: Annotated[int | None, typer.Option(min=1, help="For a local model (default: measured).")] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Products that the model gets at once.")] = 32,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many products.")] = None,
@@ -56,7 +59,7 @@ def summarize(
     import msgspec
 
     from llmrec.catalog import Catalog
-    from llmrec.llm import load_generator
+    from llmrec.llm import ConsensusGenerator, load_generator
     from llmrec.prompting import load_prompt
     from llmrec.summarize import Summarizer
 
@@ -69,7 +72,7 @@ def summarize(
     changed = {"temperature": temperature, "seed": seed, "max_new_tokens": max_new_tokens}
     settings = msgspec.structs.replace(chosen.settings, **{k: v for k, v in changed.items() if v is not None})
     generator = load_generator(model, adapter=adapter, base_url=base_url, api_key_env=api_key_env, threads=threads)
-    summarizer = Summarizer(generator, chosen, settings)
+    summarizer = Summarizer(ConsensusGenerator(generator, candidates), chosen, settings)
 
     def written(ledger: Ledger[ProductSummary] | None) -> Iterator[ProductSummary]:
         yield from progress(summarizer.summarize(products, batch_size, ledger), "summarizing", limit)
@@ -88,6 +91,7 @@ def summarize(
         "model": generator.reference,
         "adapter": generator.adapter,
         "prompt": chosen.version,
+        "candidates": candidates,
         **summarizer.report.as_dict(),
         "resumed": summarizer.resumed,
         "rejected": rejected,

@@ -9,6 +9,7 @@
 """
 
 from llmrec.llm.captions import load_captioner
+from llmrec.llm.consensus import ConsensusGenerator
 from llmrec.llm.load import load_generator
 
-__all__ = ["load_captioner", "load_generator"]
+__all__ = ["ConsensusGenerator", "load_captioner", "load_generator"]

@@ -112,6 +112,18 @@ def test_pipes_and_limits(serve, catalog: Path, prompt: Path) -> None:
     assert (both.returncode, both.stdout) == (2, "")
 
 
+def test_candidates_are_asked_for_by_seeds_of_their_own(serve, catalog: Path, prompt: Path, tmp_path: Path) -> None:
+    url, requests = serve()
+    wanted = ["-o", tmp_path / "out.jsonl", "--model", "m", "--base-url", url, "--prompt", prompt, "--limit", 2]
+    done = run(catalog, *wanted, "--candidates", 3, "--json")
+    assert done.returncode == 0, done.stderr
+    assert (json.loads(done.stdout)["candidates"], requests(), len(rows(tmp_path / "out.jsonl"))) == (3, 6, 2)
+    bodies = [row["body"] for row in rows(tmp_path / "log.jsonl")]
+    assert sorted(body["seed"] for body in bodies) == [0, 0, 1, 1, 2, 2]
+    assert all(body["temperature"] > 0 for body in bodies)
+    assert run(catalog, *wanted, "--candidates", 0).returncode == 2
+
+
 def test_parquet(serve, catalog: Path, prompt: Path, tmp_path: Path) -> None:
     from llmrec.records import ProductSummary
     from llmrec.storage import read_records
