@@ -95,7 +95,7 @@ def cases(table: Table, encoder: Cached, most: int) -> list[Case]:
         for i, query, near in zip(chosen, asked, close, strict=True):
             rows, found = candidates(query, index._lexical, index._dense, near, index._codes, DEPTH)
             true = np.array([index.ids[row] in table.relevant[i] for row in rows], dtype=bool)
-            gathered.append(Case(found, true, index._places[rows]))
+            gathered.append(Case(found, true, index._table.places[rows]))
         return gathered
 
 

@@ -93,6 +93,9 @@ def search(
     index: Annotated[Path, _FOLDER],
     query: Annotated[str, typer.Argument(help="What is looked for; '-' reads one query a line from standard input.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Products per query.")] = 10,
+    where: Annotated[
+        str | None, typer.Option(metavar="FILTER", help='Only such products: price < 50 and brand in ["Acme"].')
+    ] = None,
     title: Annotated[str, typer.Option(help="A short title of what is looked for, beside the long text.")] = "",
     retriever: Annotated[
         str, typer.Option(help="hybrid, bm25, dense, or a part of them such as bm25:title.")
@@ -104,8 +107,11 @@ def search(
     """Search an index."""
     from llmrec.index import Index
     from llmrec.index.opening import wanted_encoder
+    from llmrec.index.where import parse
     from llmrec.records import Query
 
+    if where:
+        parse(where)  # a fault is told before a model is loaded
     texts = [line.strip() for line in sys.stdin] if query == "-" else [query]
     queries = [Query(text=text, title=title) for text in texts if text.strip() or title.strip()]
     if not queries:
@@ -117,7 +123,7 @@ def search(
 
         model = load_encoder(wanted.reference, dimension=wanted.dimension, device=device)
     opened = Index.open(index, model)
-    hits = opened.search_by(retriever, queries, k)
+    hits = opened.search_by(retriever, queries, k, where)
     emit(_found(opened, queries, hits), as_json=as_json, text=_shown(opened, queries, hits))
 
 

@@ -13,6 +13,7 @@ from llmrec.cli.manners import emit, progress, record_output, usable_output, vis
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
+    from llmrec.index import Index
     from llmrec.match import Matcher
     from llmrec.records import Content, ContentKind
     from llmrec.seams import ImageEncoder
@@ -31,6 +32,9 @@ def match(
     index: Annotated[Path, typer.Option("--index", metavar="DIR", help="The index folder to search.")],
     output: Annotated[str, typer.Option("-o", "--output", help="Matches (.jsonl, .parquet, '-' for stdout).")],
     k: Annotated[int, typer.Option("-k", min=1, help="Products per content.")] = 10,
+    where: Annotated[
+        str | None, typer.Option(metavar="FILTER", help='Only such products: price < 50 and brand in ["Acme"].')
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
     intent: Annotated[str, typer.Option(help="Model that writes each content's shopping intent, or 'none'.")] = "none",
     intent_prompt: Annotated[
@@ -60,6 +64,7 @@ def match(
     usable_output(output, input)
     record_output(output)
     usable_output(run, input, output)
+    from llmrec.index.where import parse
     from llmrec.match import Matcher, MatchSettings, open_index, watch_contents
     from llmrec.match.watching import media_of
     from llmrec.records import Match
@@ -68,9 +73,13 @@ def match(
     if merge and not (input == output == "-" and not run):
         step = "Use it as: llmrec watch --live … -o - | llmrec match - --index … -o - --merge"
         raise InputError("--merge is for streams from pipe to pipe", next_step=step)
+    how = MatchSettings(k=k, vision=vision, where=where)
+    if where:
+        parse(where)  # a fault is told before models are loaded
     if input == output == "-" and not run:
         opened = open_index(index, encoder=encoder, vision=vision)
-        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=MatchSettings(k=k, vision=vision))
+        _satisfiable(opened, where)
+        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how)
         _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder), k if merge else None)
         return
     contents, folder = _contents(input)
@@ -80,6 +89,7 @@ def match(
         raise InputError(f"{input}: {error.message}", next_step=error.next_step) from error
     pictured = vision and any(content.media or content.keyframes for content in contents)
     opened = open_index(index, encoder=encoder, vision=pictured)
+    _satisfiable(opened, where)
     if run:
         from llmrec.evaluate.runs import check_id
 
@@ -112,13 +122,15 @@ def match(
                 workers=workers,
             )
             contents = list(progress(stream, "watching", len(contents)))
-    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=MatchSettings(k=k, vision=vision))
+    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how)
 
     if output == "-":
         write_records("-", progress(matcher.match(contents, folder=folder), "matching", len(contents)), Match)
         _leave(failed)
         return
-    made_with = fingerprint(opened.version_digest, k, intent, intent_prompt, seen_with, vision)
+    # without a filter as it was before there were any, so that runs begun then go on
+    filtered = [where] if where else []
+    made_with = fingerprint(opened.version_digest, k, intent, intent_prompt, seen_with, vision, *filtered)
     with Ledger(output, Match, made_with, resume=resume) as ledger:
         keys = [fingerprint(content) for content in contents]
         todo = {key: content for key, content in zip(keys, contents, strict=True) if key not in ledger.done}
@@ -139,6 +151,12 @@ def match(
     text = f"{len(matches)} contents matched, {len(empty)} of them found nothing{which}: {output}"
     emit({**result, "empty_ids": empty, "failed": failed}, as_json=as_json, text=text)
     _leave(failed)
+
+
+def _satisfiable(index: Index, where: str | None) -> None:
+    """Say so when a filter keeps nothing: all matches would be empty without a word."""
+    if where and not index.count(where):
+        print(visible(f"warning: no product of {index.path} fits the filter {where}"), file=sys.stderr)
 
 
 def _writer(model: str, prompt: str) -> Any:

@@ -19,6 +19,11 @@ DenseChoice = Literal["auto", "exact", "hnsw", "none"]
 #: Products from which ``auto`` takes the graph: below, comparing with all of them takes a few milliseconds.
 GRAPH_FROM = 50_000
 
+#: With a filter, a graph is walked when it keeps at least so many products and such a share of them.
+FEW, SPARSE = 20_000, 0.1
+#: Vectors that a filtered search reads into memory at a time.
+PART = 65_536
+
 #: Vectors from which the spread of a query's cosines is told.
 SAMPLE = 4096
 
@@ -77,17 +82,56 @@ class Dense:
         if self._graph is not None:
             faiss.write_index(self._graph, str(folder / "graph.faiss"))
 
-    def top(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
-        """Rows of the ``k`` nearest vectors of each query, in no order that counts."""
+    def top(
+        self, queries: NDArray[np.float32], k: int, kept: NDArray[np.bool_] | None = None
+    ) -> list[NDArray[np.int64]]:
+        """Rows of the ``k`` nearest vectors of each query, in no order that counts.
+
+        Args:
+            queries: float32 ``[m, d]``.
+            k: Rows per query at most.
+            kept: Rows that may be found, bool ``[n]``; None: all.
+        """
+        if kept is not None and not kept.all():
+            rows = np.flatnonzero(kept)
+            # a graph of which most nodes may not be found is walked in vain: few are compared one and all
+            if self._graph is None or len(rows) < max(FEW, SPARSE * len(self.vectors)):
+                return self._nearest_of(queries, rows, k)
+            return self._walk(queries, min(k, len(rows)), rows)
         import faiss
 
         k = min(k, len(self.vectors))
         if self._graph is None:
-            _, rows = faiss.knn(queries, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-        else:
-            self._graph.hnsw.efSearch = max(SEARCH_BREADTH, k)
-            _, rows = self._graph.search(queries, k)
-        return [found[found >= 0] for found in rows]
+            _, found = faiss.knn(queries, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
+            return [own[own >= 0] for own in found]
+        return self._walk(queries, k, None)
+
+    def _walk(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> list[NDArray[np.int64]]:
+        """The nearest by the graph, of ``rows`` alone where they are given."""
+        import faiss
+
+        options: dict[str, Any] = {"efSearch": max(SEARCH_BREADTH, k)}
+        if rows is not None:
+            # as many of the kept are met as without a filter
+            options["efSearch"] = int(options["efSearch"] * len(self.vectors) / max(1, len(rows)))
+            options["sel"] = faiss.IDSelectorBatch(rows)
+        _, found = self._graph.search(queries, k, params=faiss.SearchParametersHNSW(**options))  # type: ignore[attr-defined]
+        return [own[own >= 0] for own in found]
+
+    def _nearest_of(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> list[NDArray[np.int64]]:
+        """The nearest of ``rows``, compared one and all; their vectors are read a part at a time."""
+        import faiss
+
+        if not len(rows):
+            return [rows for _ in queries]
+        best = faiss.ResultHeap(len(queries), min(k, len(rows)), keep_max=True)
+        for start in range(0, len(rows), PART):
+            part = rows[start : start + PART]
+            near = min(k, len(part))
+            scores, found = faiss.knn(queries, self.vectors[part], near, metric=faiss.METRIC_INNER_PRODUCT)
+            best.add_result(scores, np.where(found >= 0, part[found], -1))
+        best.finalize()
+        return [own[own >= 0] for own in best.I]
 
     def similarity(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Cosine of one query with the vectors of ``rows``, float32 ``[len(rows)]``."""

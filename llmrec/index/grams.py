@@ -106,13 +106,14 @@ class Grams:
                 found[self._rows[start:end]] += self._rarity[column] * math.log1p(amount) * self._weights[start:end]
         return found
 
-    def search(self, lines: Iterable[tuple[str, float]], k: int) -> list[Hit]:
+    def search(self, lines: Iterable[tuple[str, float]], k: int, kept: NDArray[np.bool_] | None = None) -> list[Hit]:
         """The ``k`` names that agree best with lines that were read (``scores``), ties broken by id.
 
-        A hit's score is in deviations from the mean over the catalog, as the scores of ``bm25`` and ``dense`` are.
+        ``kept``, bool ``[n]``, says which may be found; None: all. A hit's score is in deviations from the mean over
+        the catalog, as the scores of ``bm25`` and ``dense`` are.
         """
         scores = self.scores(lines)
-        rows = top_rows(scores, k)
+        rows = top_rows(scores if kept is None else np.where(kept, scores, 0), k)
         best = sorted(map(int, rows), key=lambda row: (-scores[row], self._ids[row]))[:k]
         mean, deviation = float(scores.mean()), max(float(scores.std()), 1e-9)
         return [Hit(self._ids[row], (float(scores[row]) - mean) / deviation, "grams") for row in best]

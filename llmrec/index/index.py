@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 import numpy as np
-import pyarrow
 
 from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
@@ -19,13 +18,13 @@ from llmrec.index.dense import Dense, DenseChoice
 from llmrec.index.fusion import FUSIONS, Candidates, FusionChoice, Weights, weights_of, zscore
 from llmrec.index.grams import Grams
 from llmrec.index.lexical import Lexical
-from llmrec.index.opening import read_version, same_encoder
+from llmrec.index.opening import read_version, same_encoder, told
 from llmrec.index.pictures import BOTH, Pictures
+from llmrec.index.products import ProductTable
 from llmrec.index.scoring import Asked, Near, candidates, nearest, takes_part
 from llmrec.index.texts import FIELDS, TextChoice
 from llmrec.records import Hit, Product, ProductSummary, Query
 from llmrec.seams import Encoder, ImageEncoder
-from llmrec.storage import read_parquet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,9 +42,8 @@ class Index:
         self._manifest = manifest
         self._encoder = encoder
         self.settings = msgspec.convert(manifest["settings"], IndexSettings)
-        # held open, so that it can be read on when newer versions have taken this one's place
-        self._records = pyarrow.memory_map(str(version / "products.parquet")).read_buffer()
         count = int(manifest["counts"]["products"])
+        self._table = ProductTable(version / "products.parquet", count)
         self._lexical = {field: Lexical.load(version / "lexical" / field, count) for field in FIELDS}
         self._codes = CodeBook(self._lexical["title"], self._lexical["whole"])
         self._dense: dict[str, Dense] = {}
@@ -166,8 +164,13 @@ class Index:
     def search(self, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
         """Find at most ``k`` products for each query by all retrievers together, best first, ties broken by id.
 
+        Args:
+            queries: What is looked for.
+            k: Products per query at most.
+            where: Only products that fit this filter (``llmrec.index.where``): ``price < 50 and brand == "Acme"``.
+
         Raises:
-            InputError: ``where`` is given (filters are not there yet), ``k`` under 1, or the encoder is missing.
+            InputError: A filter that cannot be read, ``k`` under 1, or the encoder is missing.
         """
         return self.search_by("hybrid", queries, k, where)
 
@@ -177,8 +180,6 @@ class Index:
         Raises:
             InputError: See ``search``; or a retriever that this index does not have.
         """
-        if where is not None:
-            raise InputError("this index cannot filter yet", next_step="Leave 'where' out.")
         if k < 1:
             raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
         if retriever not in self.retrievers:
@@ -187,7 +188,7 @@ class Index:
         # "bm25" and "dense" are what they are called: the fields summed, without what the default fusion knows besides
         fuse = self._fuse if retriever == "hybrid" else FUSIONS["sum"]
         found: list[list[Hit]] = []
-        for rows, scored in self.scored(queries, retriever, depth=max(DEPTH, k)):
+        for rows, scored in self.scored(queries, retriever, depth=max(DEPTH, k), where=where):
             if not len(rows):
                 found.append([])
                 continue
@@ -197,25 +198,26 @@ class Index:
         return found
 
     def scored(
-        self, queries: Sequence[Query], retriever: str = "hybrid", *, depth: int = DEPTH
+        self, queries: Sequence[Query], retriever: str = "hybrid", *, depth: int = DEPTH, where: str | None = None
     ) -> Iterator[tuple[NDArray[np.int64], Candidates]]:
         """For each query the rows that a retriever brings in, ``depth`` from each part, and their scores unfused.
 
         Raises:
-            InputError: The encoder is missing.
+            InputError: The encoder is missing, or the filter cannot be read.
         """
+        kept = None if where is None else self._table.kept(where)
         lexical = {f: index for f, index in self._lexical.items() if takes_part(f"bm25:{f}", retriever)}
         dense = {f: index for f, index in self._dense.items() if takes_part(f"dense:{f}", retriever)}
         asked = [Asked(query) for query in queries]
         near: list[dict[str, Near]] = [{} for _ in asked]
         if dense:
-            near = nearest(asked, dense, self._needed_encoder(), depth)
+            near = nearest(asked, dense, self._needed_encoder(), depth, kept)
         for query, close in zip(asked, near, strict=True):
-            yield candidates(query, lexical, dense, close, self._codes, depth)
+            yield candidates(query, lexical, dense, close, self._codes, depth, kept)
 
     def ranked(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
         """Places of ``rows`` by their scores, best first, ties broken by id."""
-        return np.lexsort((self._places[rows], -scores))
+        return np.lexsort((self._table.places[rows], -scores))
 
     @cached_property
     def _weights(self) -> Weights:
@@ -226,13 +228,16 @@ class Index:
             return zscore(scored, self._weights)
         return FUSIONS[self.settings.fusion](scored)
 
-    def search_pictures(self, vectors: NDArray[np.float32], k: int, retriever: str = BOTH) -> list[list[Hit]]:
+    def search_pictures(
+        self, vectors: NDArray[np.float32], k: int, retriever: str = BOTH, *, where: str | None = None
+    ) -> list[list[Hit]]:
         """Find at most ``k`` products that look like each picture, best first, ties broken by id.
 
         Args:
             vectors: By the index's image encoder, float32 ``[n, d]``.
             k: Products per picture at most.
             retriever: ``vision:images``, ``vision:title``, or their sum, ``vision``.
+            where: As for ``search``.
 
         Returns:
             Hits scored in deviations from the mean over the catalog, by ``vision:images`` or ``vision:title``,
@@ -245,17 +250,18 @@ class Index:
             raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
         if self._pictures is None:
             return [[] for _ in vectors]
-        return self._pictures.search(vectors, k, self.ids, self._places, retriever)
+        kept = None if where is None else self._table.kept(where)
+        return self._pictures.search(vectors, k, self.ids, self._table.places, retriever, kept)
 
-    @cached_property
+    @property
     def ids(self) -> list[str]:
         """Ids of the products, in the order of the catalog."""
-        return self._column("id")
+        return self._table.ids
 
-    @cached_property
+    @property
     def products(self) -> list[Product]:
         """The products, in the order of the catalog; read when first asked for."""
-        return list(read_parquet(self._products_file(), Product))
+        return self._table.records
 
     def product(self, product_id: str) -> Product:
         """A product by its id.
@@ -263,32 +269,32 @@ class Index:
         Raises:
             InputError: The index has no such product.
         """
-        row = self._rows.get(product_id)
-        if row is None:
-            raise InputError(f"{self.path}: no product {product_id!r}", next_step="Check the id.")
-        return self.products[row]
+        return self.products[self._table.row(product_id)]
+
+    def count(self, where: str) -> int:
+        """How many products fit a filter.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        return int(self._table.kept(where).sum())
 
     def info(self) -> dict[str, Any]:
         """What the manifest says: counts, settings, encoder, version, when it was built, bytes on disk."""
-        manifest = self._manifest
-        return {
-            "path": str(self.path),
-            "version": self._version.name,
-            "created": manifest["created"],
-            "counts": manifest["counts"],
-            "settings": manifest["settings"],
-            "encoder": manifest["models"]["encoder"],
-            "image_encoder": manifest["models"]["image_encoder"],
-            "pictures": manifest["pictures"],
-            "graph": manifest["graph"],
-            "bytes": sum(int(file["bytes"]) for file in manifest["files"].values()),
-            "retrievers": [*self.retrievers, *(self._pictures.retrievers if self._pictures else ())],
-        }
+        names = [*self.retrievers, *(self._pictures.retrievers if self._pictures else ())]
+        return {"path": str(self.path), **told(self._version.name, self._manifest), "retrievers": names}
+
+    def search_pieces(self, lines: Iterable[tuple[str, float]], k: int, where: str | None = None) -> list[Hit]:
+        """Find at most ``k`` products by pieces of words, for text that was misread; see ``Grams.search``.
+
+        Raises:
+            InputError: The filter cannot be read.
+        """
+        return self._grams.search(lines, k, None if where is None else self._table.kept(where))
 
     @cached_property
-    def grams(self) -> Grams:
-        """The titles by pieces of words, for text that was misread; made when first asked for."""
-        return Grams.build(self.ids, self._column("title"))
+    def _grams(self) -> Grams:
+        return Grams.build(self.ids, self._table.texts("title"))
 
     @property
     def version_digest(self) -> str:
@@ -298,25 +304,6 @@ class Index:
 
     def __len__(self) -> int:
         return int(self._manifest["counts"]["products"])
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {id: row for row, id in enumerate(self.ids)}
-
-    @cached_property
-    def _places(self) -> NDArray[np.int64]:
-        """Place of each row in the order of ids, by which ties are broken."""
-        places = np.empty(len(self.ids), dtype=np.int64)
-        places[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
-        return places
-
-    def _products_file(self) -> Any:
-        return pyarrow.BufferReader(self._records)
-
-    def _column(self, name: str) -> list[str]:
-        import pyarrow.parquet as pq
-
-        return [str(value) for value in pq.read_table(self._products_file(), columns=[name])[name].to_pylist()]
 
     def _needed_encoder(self) -> Encoder:
         if self._encoder is None:

@@ -59,6 +59,21 @@ def same_encoder(path: Path, built: dict[str, Any] | None, given: Encoder | Imag
     raise ArtefactError(f"{path}: was built with the {kind} {why}", next_step=step)
 
 
+def told(version: str, manifest: dict[str, Any]) -> dict[str, Any]:
+    """What a manifest says of an index: counts, settings, encoders, when it was built, bytes on disk."""
+    return {
+        "version": version,
+        "created": manifest["created"],
+        "counts": manifest["counts"],
+        "settings": manifest["settings"],
+        "encoder": manifest["models"]["encoder"],
+        "image_encoder": manifest["models"]["image_encoder"],
+        "pictures": manifest["pictures"],
+        "graph": manifest["graph"],
+        "bytes": sum(int(file["bytes"]) for file in manifest["files"].values()),
+    }
+
+
 class Wanted(NamedTuple):
     """Arguments of ``load_encoder``: the reference, and the length that the vectors are cut to, if they are."""
 

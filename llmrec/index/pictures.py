@@ -154,7 +154,13 @@ class Pictures:
             self._titles.save(folder / "title")
 
     def search(
-        self, vectors: NDArray[np.float32], k: int, ids: Sequence[str], places: NDArray[np.int64], retriever: str = BOTH
+        self,
+        vectors: NDArray[np.float32],
+        k: int,
+        ids: Sequence[str],
+        places: NDArray[np.int64],
+        retriever: str = BOTH,
+        kept: NDArray[np.bool_] | None = None,
     ) -> list[list[Hit]]:
         """Products that look like each vector, best first, ties broken by id.
 
@@ -164,6 +170,7 @@ class Pictures:
             ids: Id of each row of the catalog.
             places: Place of each row in the order of ids.
             retriever: ``vision`` sums pictures and titles; or one of them.
+            kept: Rows that may be found, bool ``[n]``; None: all.
 
         Returns:
             Hits whose score counts deviations from the mean over the catalog, and whose retriever is the part that
@@ -181,9 +188,10 @@ class Pictures:
         by_image = len(self._rows) > 0 and retriever in (IMAGES, BOTH)
         titles = self._titles if retriever in (TITLE, BOTH) else None
         brought: list[list[NDArray[np.int64]]] = [[] for _ in queries]
-        for place, near in enumerate(self._images.top(queries, max(DEPTH, k)) if by_image and len(queries) else []):
+        depth, pictured = max(DEPTH, k), None if kept is None else kept[self._rows]
+        for place, near in enumerate(self._images.top(queries, depth, pictured) if by_image and len(queries) else []):
             brought[place].append(self._rows[near])
-        for place, near in enumerate(titles.top(queries, max(DEPTH, k)) if titles and len(queries) else []):
+        for place, near in enumerate(titles.top(queries, depth, kept) if titles and len(queries) else []):
             brought[place].append(near)
         found: list[list[Hit]] = []
         for query, pieces in zip(queries, brought, strict=True):

@@ -46,8 +46,14 @@ class Near(NamedTuple):
     rows: NDArray[np.int64]
 
 
-def nearest(queries: Sequence[Asked], dense: dict[str, Dense], encoder: Encoder, depth: int) -> list[dict[str, Near]]:
-    """The nearest rows of each query in each field; nothing for an empty query."""
+def nearest(
+    queries: Sequence[Asked],
+    dense: dict[str, Dense],
+    encoder: Encoder,
+    depth: int,
+    kept: NDArray[np.bool_] | None = None,
+) -> list[dict[str, Near]]:
+    """The nearest rows of each query in each field, of those kept; nothing for an empty query."""
     texts = list(dict.fromkeys(query.text(field) for query in queries if query for field in FIELDS))
     found: list[dict[str, Near]] = [{} for _ in queries]
     if not texts:
@@ -56,7 +62,7 @@ def nearest(queries: Sequence[Asked], dense: dict[str, Dense], encoder: Encoder,
     numbers = [number for number, query in enumerate(queries) if query]
     for field, index in dense.items():
         batch = np.stack([vectors[queries[number].text(field)] for number in numbers])
-        for number, vector, rows in zip(numbers, batch, index.top(batch, depth), strict=True):
+        for number, vector, rows in zip(numbers, batch, index.top(batch, depth, kept), strict=True):
             found[number][field] = Near(vector, rows)
     return found
 
@@ -68,6 +74,7 @@ def candidates(
     near: dict[str, Near],
     codes: CodeBook,
     depth: int,
+    kept: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.int64], Candidates]:
     """Rows that any retriever brings in, and the scores of all of them by all retrievers.
 
@@ -78,10 +85,13 @@ def candidates(
         near: What ``nearest`` found for the query.
         codes: The model numbers of the catalog; asked only when words of the whole text are searched.
         depth: How many rows each retriever brings in.
+        kept: Rows that may be brought in, bool ``[n]``; None: all. Deviations are from the mean over the whole catalog
+            all the same, so that a score does not depend on what is kept.
     """
     words = {field: index.words(query.text(field)) for field, index in lexical.items()}
     by_words = {field: index.scores(words[field]) for field, index in lexical.items()}
-    brought = [top_rows(scores, depth) for scores in by_words.values()] + [found.rows for found in near.values()]
+    allowed = by_words if kept is None else {field: np.where(kept, scores, 0) for field, scores in by_words.items()}
+    brought = [top_rows(scores, depth) for scores in allowed.values()] + [found.rows for found in near.values()]
     rows = np.unique(np.concatenate(brought)) if brought else np.zeros(0, dtype=np.int64)
     raw: dict[str, Any] = {}
     z: dict[str, Any] = {}

@@ -47,7 +47,7 @@ class Pictured(Protocol):
     @property
     def image_digest(self) -> str: ...
 
-    def search_pictures(self, vectors: NDArray[np.float32], k: int) -> list[list[Hit]]: ...
+    def search_pictures(self, vectors: NDArray[np.float32], k: int, *, where: str | None = None) -> list[list[Hit]]: ...
 
 
 class FrameSearch:
@@ -55,9 +55,11 @@ class FrameSearch:
 
     Args:
         index: The index; one without pictures, or of another kind, finds nothing.
+        where: Only products that fit this filter are found.
     """
 
-    def __init__(self, index: object) -> None:
+    def __init__(self, index: object, where: str | None = None) -> None:
+        self._where = where
         self._index = index if isinstance(index, Pictured) and index.has_pictures else None
         self._told = False
 
@@ -78,7 +80,7 @@ class FrameSearch:
         if not frames:
             return []
         try:
-            found = self._index.search_pictures(vectors, k)
+            found = self._index.search_pictures(vectors, k, where=self._where)
         except InputError as error:
             self._tell(f"content {content.id!r}: {error.message}")
             return []

@@ -18,7 +18,6 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from llmrec.errors import InputError
-from llmrec.index.grams import Grams
 from llmrec.match.evidence import LIMIT, FieldForms, Segment, explain, field_forms, segments_of, word_weights
 from llmrec.match.frames import FrameSearch, pool, showing
 from llmrec.match.fusion import WEIGHTS, fuse_views
@@ -51,7 +50,8 @@ class MatchSettings(msgspec.Struct, frozen=True):
     """How contents are matched.
 
     ``depth`` products of each view are fused; ``weights`` are those of the groups of views (``llmrec.match.fusion``);
-    ``evidence`` bounds the quotations of a product; ``vision`` says whether frames are compared with product pictures.
+    ``evidence`` bounds the quotations of a product; ``vision`` says whether frames are compared with product pictures;
+    only products that fit the filter ``where`` (``llmrec.index.where``) are found.
     """
 
     k: int = 10
@@ -59,6 +59,7 @@ class MatchSettings(msgspec.Struct, frozen=True):
     weights: Mapping[str, float] = msgspec.field(default_factory=lambda: WEIGHTS)
     evidence: int = LIMIT
     vision: bool = True
+    where: str | None = None
 
 
 class Matcher:
@@ -86,7 +87,7 @@ class Matcher:
         self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._watch = watch
         self._intents = intents
-        self._frames = FrameSearch(index if self.settings.vision else None)
+        self._frames = FrameSearch(index if self.settings.vision else None, self.settings.where)
 
     def match(self, contents: Iterable[Content], *, folder: str | Path = ".", batch_size: int = 32) -> Iterator[Match]:
         """Match contents, in order, a batch at a time.
@@ -118,13 +119,18 @@ class Matcher:
         written = self._intents(contents) if self._intents else [() for _ in contents]
         views: list[list[View]] = [views_of(c, _listed(own)) for c, own in zip(contents, written, strict=True)]
         depth = max(self.settings.depth, self.settings.k)
-        hits = iter(self.index.search([view.query for group in views for view in group if not view.lines], depth))
-        grams = getattr(self.index, "grams", None)
+        asked = [view.query for group in views for view in group if not view.lines]
+        hits = iter(self.index.search(asked, depth, self.settings.where))
         found = [
-            [(view, _by_pieces(grams, view, depth) if view.lines else next(hits)) for view in group] for group in views
+            [(view, self._by_pieces(view, depth) if view.lines else next(hits)) for view in group] for group in views
         ]
         looks = [self._frames.search(content, depth, folder) for content in contents]
         return list(zip(found, looks, strict=True))
+
+    def _by_pieces(self, view: View, depth: int) -> list[Hit]:
+        """What a view's misread lines find by pieces of words; nothing in an index that has none."""
+        search: Callable[..., list[Hit]] | None = getattr(self.index, "search_pieces", None)
+        return search(view.lines, depth, self.settings.where) if search else []
 
     def _match_batch(self, contents: list[Content], folder: str | Path) -> Iterator[Match]:
         for content, (rankings, frames) in zip(contents, self.rankings(contents, folder=folder), strict=True):
@@ -176,8 +182,3 @@ class Matcher:
 def _listed(written: Intent | Sequence[Intent] | None) -> Sequence[Intent]:
     """What an intent writer made of one content, as a list."""
     return () if written is None else (written,) if isinstance(written, Intent) else written
-
-
-def _by_pieces(grams: Grams | None, view: View, depth: int) -> list[Hit]:
-    """What a view's misread lines find by pieces of words; nothing in an index that has none."""
-    return grams.search(view.lines, depth) if grams is not None else []

@@ -82,6 +82,14 @@ def test_search_prints_a_table_or_one_object(built: Path) -> None:
     assert run("search", built, "zebra").stdout == "nothing found\n"
 
 
+def test_search_keeps_to_a_filter(built: Path) -> None:
+    found = run("search", built, "warm trail hat", "--json", "--where", 'title contains "SHOE"')
+    assert [hit["product_id"] for hit in json.loads(found.stdout)["results"][0]["hits"]] == ["a"]
+    refused = run("search", built, "hat", "--where", "titel == 'x'")
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "Did you mean 'title'?" in refused.stderr
+
+
 def test_search_reads_queries_from_standard_input(built: Path) -> None:
     result = run("search", built, "-", "--json", input="hat\n\nshoe\n")
     told = json.loads(result.stdout)["results"]

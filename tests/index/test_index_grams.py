@@ -41,7 +41,7 @@ def test_a_score_is_in_deviations_from_the_mean() -> None:
 
 def test_an_index_has_them(tmp_path) -> None:
     index = Index.build(tmp_path / "index", [Product(id, name) for id, name in NAMES.items()])
-    assert [hit.product_id for hit in index.grams.search([("Kelloqg", 0.5)], 1)] == ["k"]
+    assert [hit.product_id for hit in index.search_pieces([("Kelloqg", 0.5)], 1)] == ["k"]
     assert "grams" not in index.retrievers  # clean queries are not asked of it
 
 
