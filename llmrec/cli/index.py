@@ -37,7 +37,16 @@ def build(
     ] = None,
     summaries: Annotated[str | None, typer.Option(help="What 'llmrec summarize' wrote about the products.")] = None,
     text: Annotated[str | None, typer.Option(help="product, summary or both (default: both with --summaries).")] = None,
-    dense: Annotated[str, typer.Option(help="exact, hnsw, none, or auto (by the catalog's size).")] = "auto",
+    dense: Annotated[
+        str,
+        typer.Option(help="auto (by the catalog's size), exact, hnsw, ivf, ivf-disk, none, or a FAISS factory string."),
+    ] = "auto",
+    recall: Annotated[
+        float, typer.Option(min=0.01, max=1.0, help="Share of the nearest that approximate search is tuned to find.")
+    ] = 0.95,
+    memory: Annotated[
+        float | None, typer.Option(min=0.001, metavar="GB", help="Memory that the search of vectors may take.")
+    ] = None,
     fusion: Annotated[str | None, typer.Option(help="How scores of words and vectors become one.")] = None,
     map: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="As 'catalog import'.")] = None,
     duplicates: Annotated[str, typer.Option(help="Of one id keep the first, the last; or error; or rename.")] = "first",
@@ -63,7 +72,8 @@ def build(
     from llmrec.index.folder import refuse_unless_free
 
     refuse_unless_free(output, replace=replace)
-    choices: dict[str, Any] = {"text": text, "dense": dense, **({"fusion": fusion} if fusion else {})}
+    choices: dict[str, Any] = {"text": text, "dense": dense, "recall": recall, **({"fusion": fusion} if fusion else {})}
+    choices["memory"] = int(memory * 1e9) if memory else None
     check_settings(IndexSettings(**{name: choice for name, choice in choices.items() if choice}))
     options: dict[str, Any] = {"mapping": _mapping(map or []), "duplicates": duplicates, "encoding": encoding}
     options |= {"delimiter": delimiter, "currency": currency, "id_from_row": id_from_row}
@@ -191,7 +201,8 @@ def _built(result: dict[str, Any]) -> str:
 
 def _described(found: dict[str, Any]) -> str:
     counts, settings, encoder = found["counts"], found["settings"], found["encoder"]
-    search = "graph (HNSW)" if found["graph"] else "exact"
+    ways = {own["factory"]: own["recall"] for own in found["search"].values()}
+    search = ", ".join("exact" if f == "Flat" else f"{f} (finds {r:.3f} of the nearest)" for f, r in ways.items())
     vectors = f"{encoder['reference']}, {encoder['dimension']} dimensions, {search}" if encoder else "none"
     # an index that was built before an encoder could bring any has none
     own = settings.get("weights", {})

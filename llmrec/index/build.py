@@ -10,12 +10,15 @@ import msgspec
 import numpy as np
 
 from llmrec.errors import InputError
-from llmrec.index.dense import GRAPH_FROM, Dense, DenseChoice, unit_or_zero
+from llmrec.index.ann import check_factory
+from llmrec.index.dense import Dense, unit_or_zero
+from llmrec.index.families import FAMILIES, check_choice
 from llmrec.index.folder import FORMAT, KIND, new_version, refuse_unless_free
 from llmrec.index.fusion import FUSIONS, FusionChoice, weights_of
 from llmrec.index.lexical import Lexical
 from llmrec.index.pictures import PictureCounts, Pictures
 from llmrec.index.texts import FIELDS, TextChoice, field_texts
+from llmrec.index.tuning import RECALL, asked_from
 from llmrec.records import Product, ProductSummary
 from llmrec.seams import Encoder, ImageEncoder
 from llmrec.storage import write_manifest, write_parquet
@@ -33,13 +36,17 @@ Progress = Callable[[Iterable[Any], str, int], Iterator[Any]]
 class IndexSettings(msgspec.Struct, frozen=True):
     """How an index is built: what of a product is indexed, how vectors are found, how scores are fused.
 
-    ``weights`` are constants of ``zscore`` that its encoder brought with it; empty: the default.
+    ``dense`` is a family of ``llmrec.index.families`` or a FAISS factory string; ``recall`` is the share of the true
+    nearest that it shall find, ``memory`` the bytes that its search may take (None: any). ``weights`` are constants of
+    ``zscore`` that its encoder brought with it; empty: the default.
     """
 
     text: TextChoice = "product"
-    dense: DenseChoice = "auto"
+    dense: str = "auto"
     fusion: FusionChoice = "zscore"
     weights: dict[str, float] = {}
+    recall: float = RECALL
+    memory: int | None = None
 
 
 def build_version(
@@ -57,15 +64,21 @@ def build_version(
     """Write a new version of the index at ``path`` and make it the current one; see ``Index.build``."""
     check_settings(settings)
     refuse_unless_free(path, replace=replace)
+    if encoder is not None and settings.dense not in (*FAMILIES, "none"):
+        check_factory(settings.dense, encoder.dimension)  # before hours of encoding
     rows = list(products)
     _check_ids(rows)
     texts = [field_texts(product, summaries.get(product.id), settings.text) for product in rows]
     ids = [product.id for product in rows]
     fields: dict[str, Dense] = {}
     if encoder is not None and settings.dense != "none":
-        graph = settings.dense == "hnsw" or (settings.dense == "auto" and len(rows) >= GRAPH_FROM)
-        for field, vectors in _encode(encoder, texts, ids, progress).items():
-            fields[field] = Dense.build(vectors, graph=graph)
+        encoded = _encode(encoder, texts, ids, progress)
+        budget = settings.memory // len(encoded) if settings.memory else None
+        for field, vectors in encoded.items():
+            # the other field's texts are as unlike these as queries are
+            others = next((own for name, own in encoded.items() if name != field), None)
+            asked = asked_from(vectors, others)
+            fields[field] = Dense.build(vectors, settings.dense, memory=budget, recall=settings.recall, asked=asked)
     pictures, pictured = None, PictureCounts()
     if image_encoder is not None:
         titles = [text["title"] for text in texts]
@@ -91,9 +104,15 @@ def build_version(
             },
             settings=msgspec.to_builtins(settings),
             models={"encoder": _model(encoder) if fields else None, "image_encoder": _model(image_encoder)},
-            graph=any(dense.has_graph for dense in fields.values()),
+            search={field: _told(dense) for field, dense in fields.items()},
             pictures=msgspec.to_builtins(pictured) if pictures is not None else None,
         )
+
+
+def _told(dense: Dense) -> dict[str, Any]:
+    """How a field's vectors are found, for the manifest: the factory string, and the curve that ends in the effort."""
+    curve = msgspec.to_builtins(dense.ann.curve) if dense.ann else []
+    return {"factory": dense.factory, "recall": curve[-1]["recall"] if curve else 1.0, "curve": curve}
 
 
 def _model(encoder: Encoder | ImageEncoder | None) -> dict[str, Any] | None:
@@ -128,7 +147,6 @@ def check_settings(settings: IndexSettings) -> None:
     """
     known = {
         "text": ("product", "summary", "both"),
-        "dense": ("auto", "exact", "hnsw", "none"),
         "fusion": tuple(FUSIONS),
     }
     for name, choices in known.items():
@@ -136,6 +154,11 @@ def check_settings(settings: IndexSettings) -> None:
             raise InputError(
                 f"{name}={getattr(settings, name)!r} is not known", next_step=f"Give {', '.join(choices)}."
             )
+    check_choice(settings.dense)
+    if not 0 < settings.recall <= 1:
+        raise InputError(f"recall={settings.recall}: a share", next_step="Give a number above 0, 1 at most.")
+    if settings.memory is not None and settings.memory < 1:
+        raise InputError(f"memory={settings.memory}: bytes", next_step="Give a number above 0.")
     try:
         weights_of(settings.weights)
     except ValueError as error:

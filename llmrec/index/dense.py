@@ -1,59 +1,80 @@
-"""Unit vectors of one field, by FAISS: compared with all of them, or found through a graph (HNSW)."""
+"""Unit vectors of one field: compared with all of them, or found through an index of FAISS."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from llmrec.errors import ArtefactError
+from llmrec.index.ann import Ann, Effort
+from llmrec.index.families import EXACT, factory_of, is_coarse
+from llmrec.index.tuning import RECALL, Asked, asked_from, tune
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-DenseChoice = Literal["auto", "exact", "hnsw", "none"]
-
-#: Products from which ``auto`` takes the graph: below, comparing with all of them takes a few milliseconds.
-GRAPH_FROM = 50_000
-
-#: With a filter, a graph is walked when it keeps at least so many products and such a share of them.
-FEW, SPARSE = 20_000, 0.1
-#: Vectors that a filtered search reads into memory at a time.
-PART = 65_536
+logger = logging.getLogger(__name__)
 
 #: Vectors from which the spread of a query's cosines is told.
 SAMPLE = 4096
 
-#: Neighbours of a node; breadth of the search when building and when asking (Malkov & Yashunin 2018, arXiv 1603.09320).
-LINKS, BUILD_BREADTH, SEARCH_BREADTH = 32, 200, 128
+#: With a filter, an index is asked when it keeps at least so many products and such a share of them.
+FEW, SPARSE = 20_000, 0.1
+#: Vectors that a filtered search reads into memory at a time.
+PART = 65_536
 
 
 class Dense:
-    """Vectors of one field, float32 ``[n, d]``; a vector is known by its row. ``graph`` is None for exact search."""
+    """Vectors of one field, float32 ``[n, d]``; a vector is known by its row. ``ann`` is None for exact search."""
 
-    def __init__(self, vectors: NDArray[np.float32], graph: Any = None) -> None:
+    def __init__(self, vectors: NDArray[np.float32], ann: Ann | None = None) -> None:
         self.vectors = vectors
-        self._graph = graph
+        self.ann = ann
 
     @property
-    def has_graph(self) -> bool:
-        """Whether the search goes through a graph."""
-        return self._graph is not None
+    def factory(self) -> str:
+        """FAISS's string for how they are found; ``Flat`` for exact search."""
+        return self.ann.factory if self.ann else EXACT
 
     @classmethod
-    def build(cls, vectors: NDArray[np.float32], *, graph: bool) -> Dense:
-        """Index vectors, with a graph over them or without."""
-        import faiss
+    def build(
+        cls,
+        vectors: NDArray[np.float32],
+        choice: str = "auto",
+        *,
+        memory: int | None = None,
+        recall: float = RECALL,
+        asked: Asked | None = None,
+        seed: int = 0,
+    ) -> Dense:
+        """Index vectors.
 
-        if not graph:
+        Args:
+            vectors: float32 ``[n, d]``, unit length.
+            choice: A family (``llmrec.index.families``) or a factory string.
+            memory: Bytes that the search may take; ``auto`` keeps to it.
+            recall: Share of the true nearest that is to be found; the effort is chosen for it.
+            asked: Queries to choose it on; None: some of the vectors themselves.
+            seed: Of the samples.
+
+        Raises:
+            InputError: A factory string that FAISS does not know, or that does not fit the vectors.
+        """
+        factory = factory_of(choice, len(vectors), vectors.shape[1], memory)
+        if factory == EXACT or not len(vectors):
             return cls(vectors)
-        built = faiss.IndexHNSWFlat(vectors.shape[1], LINKS, faiss.METRIC_INNER_PRODUCT)
-        built.hnsw.efConstruction = BUILD_BREADTH
-        built.add(vectors)
-        return cls(vectors, built)
+        dense = cls(vectors, Ann.build(vectors, factory, seed=seed))
+        curve = tune(dense, asked or asked_from(vectors, seed=seed), recall)
+        assert dense.ann is not None
+        dense.ann.effort, dense.ann.curve = curve[-1].effort, tuple(curve)
+        if curve[-1].recall < recall:
+            logger.warning("%s finds %.3f of the nearest at most, not %.3f", factory, curve[-1].recall, recall)
+        return dense
 
     @classmethod
     def load(cls, folder: Path, shape: tuple[int, int]) -> Dense:
@@ -62,61 +83,73 @@ class Dense:
         Raises:
             ArtefactError: The files cannot be read, or hold vectors of another shape.
         """
-        graph_path = folder / "graph.faiss"
         try:
             vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-            graph = _read_graph(graph_path) if graph_path.exists() else None
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError) as error:
             raise ArtefactError(f"{folder}: cannot be read ({error})", next_step="Build the index again.") from error
-        if vectors.shape != shape or (graph is not None and (graph.ntotal, graph.d) != shape):
+        ann = Ann.load(folder) if (folder / "ann.faiss").exists() else None
+        if vectors.shape != shape or (ann is not None and (ann.ntotal, ann.dimension) != shape):
             step = "Build the index again."
             raise ArtefactError(f"{folder}: holds vectors {vectors.shape}, not {shape}", next_step=step)
-        return cls(vectors, graph)
+        return cls(vectors, ann)
 
     def save(self, folder: Path) -> None:
-        """Write the vectors (``.npy``) and the graph, where there is one."""
-        import faiss
-
+        """Write the vectors (``.npy``) and the index over them, where there is one."""
         folder.mkdir(parents=True, exist_ok=True)
         np.save(folder / "vectors.npy", self.vectors, allow_pickle=False)
-        if self._graph is not None:
-            faiss.write_index(self._graph, str(folder / "graph.faiss"))
+        if self.ann is not None:
+            self.ann.save(folder)
 
     def top(
-        self, queries: NDArray[np.float32], k: int, kept: NDArray[np.bool_] | None = None
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        kept: NDArray[np.bool_] | None = None,
+        *,
+        effort: Effort | None = None,
     ) -> list[NDArray[np.int64]]:
-        """Rows of the ``k`` nearest vectors of each query, in no order that counts.
+        """Rows of the ``k`` nearest vectors of each query, best first.
 
         Args:
             queries: float32 ``[m, d]``.
             k: Rows per query at most.
             kept: Rows that may be found, bool ``[n]``; None: all.
+            effort: How hard an approximate index looks; None: as it was tuned.
         """
-        if kept is not None and not kept.all():
-            rows = np.flatnonzero(kept)
-            # a graph of which most nodes may not be found is walked in vain: few are compared one and all
-            if self._graph is None or len(rows) < max(FEW, SPARSE * len(self.vectors)):
-                return self._nearest_of(queries, rows, k)
-            return self._walk(queries, min(k, len(rows)), rows)
+        rows = None if kept is None or kept.all() else np.flatnonzero(kept)
+        if rows is None:
+            return self.exact(queries, k) if self.ann is None else self._through(queries, k, None, effort)
+        # an index of which most may not be found is searched in vain: few are compared one and all
+        if self.ann is None or len(rows) < max(FEW, SPARSE * len(self.vectors)):
+            return self._nearest_of(queries, rows, k)
+        return self._through(queries, k, rows, effort)
+
+    def exact(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
+        """Rows of the ``k`` nearest of each query, compared with all."""
         import faiss
 
-        k = min(k, len(self.vectors))
-        if self._graph is None:
-            _, found = faiss.knn(queries, self.vectors, k, metric=faiss.METRIC_INNER_PRODUCT)
-            return [own[own >= 0] for own in found]
-        return self._walk(queries, k, None)
+        _, found = faiss.knn(queries, self.vectors, min(k, len(self.vectors)), metric=faiss.METRIC_INNER_PRODUCT)
+        return [own[own >= 0] for own in found]
 
-    def _walk(self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None) -> list[NDArray[np.int64]]:
-        """The nearest by the graph, of ``rows`` alone where they are given."""
-        import faiss
-
-        options: dict[str, Any] = {"efSearch": max(SEARCH_BREADTH, k)}
+    def _through(
+        self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None, effort: Effort | None
+    ) -> list[NDArray[np.int64]]:
+        """What the index finds, of ``rows`` alone where they are given; scores of small codes are compared again."""
+        assert self.ann is not None
+        effort, count = effort or self.ann.effort, len(self.vectors)
+        k = min(k, count if rows is None else len(rows))
         if rows is not None:
             # as many of the kept are met as without a filter
-            options["efSearch"] = int(options["efSearch"] * len(self.vectors) / max(1, len(rows)))
-            options["sel"] = faiss.IDSelectorBatch(rows)
-        _, found = self._graph.search(queries, k, params=faiss.SearchParametersHNSW(**options))  # type: ignore[attr-defined]
-        return [own[own >= 0] for own in found]
+            more = count / max(1, len(rows))
+            effort = Effort(int(effort.probes * more), int(effort.breadth * more), effort.refine)
+        coarse = is_coarse(self.ann.factory)
+        wanted = min(count, k * effort.refine) if coarse else k
+        found = [own[own >= 0] for own in self.ann.search(queries, wanted, rows=rows, effort=effort)]
+        if not coarse:
+            return found
+        return [
+            own[np.argsort(-self.similarity(q, own), kind="stable")][:k] for q, own in zip(queries, found, strict=True)
+        ]
 
     def _nearest_of(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> list[NDArray[np.int64]]:
         """The nearest of ``rows``, compared one and all; their vectors are read a part at a time."""
@@ -146,18 +179,6 @@ class Dense:
     def _sample(self) -> NDArray[np.float32]:
         rows = np.linspace(0, len(self.vectors) - 1, min(len(self.vectors), SAMPLE)).astype(np.int64)
         return self.vectors[rows]
-
-
-def _read_graph(path: Path) -> Any:
-    import faiss
-
-    # no array of the file can be larger than the file: a damaged length is refused before memory is taken for it
-    before = faiss.get_deserialization_vector_byte_limit()
-    faiss.set_deserialization_vector_byte_limit(max(path.stat().st_size, 1))
-    try:
-        return faiss.read_index(str(path))
-    finally:
-        faiss.set_deserialization_vector_byte_limit(before)
 
 
 def unit_or_zero(vectors: NDArray[np.float32], ids: Sequence[str], source: str) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from llmrec.errors import ArtefactError, InputError, disk_error
 from llmrec.storage import atomic_file, atomic_folder
 
 KIND = "index"
-FORMAT = 1
+FORMAT = 2
 REMEDY = "Build the index again: llmrec index build CATALOG -o DIR --replace"
 
 #: Versions kept beside the current one, so that a process that has the last one open goes on reading it.

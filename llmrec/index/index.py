@@ -14,7 +14,7 @@ import numpy as np
 from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
 from llmrec.index.codes import CodeBook
-from llmrec.index.dense import Dense, DenseChoice
+from llmrec.index.dense import Dense
 from llmrec.index.fusion import FUSIONS, Candidates, FusionChoice, Weights, weights_of, zscore
 from llmrec.index.grams import Grams
 from llmrec.index.lexical import Lexical
@@ -23,6 +23,7 @@ from llmrec.index.pictures import BOTH, Pictures
 from llmrec.index.products import ProductTable
 from llmrec.index.scoring import Asked, Near, candidates, nearest, takes_part
 from llmrec.index.texts import FIELDS, TextChoice
+from llmrec.index.tuning import RECALL
 from llmrec.records import Hit, Product, ProductSummary, Query
 from llmrec.seams import Encoder, ImageEncoder
 
@@ -63,8 +64,10 @@ class Index:
         *,
         summaries: Iterable[ProductSummary] | None = None,
         text: TextChoice | None = None,
-        dense: DenseChoice = "auto",
+        dense: str = "auto",
         fusion: FusionChoice = "zscore",
+        recall: float = RECALL,
+        memory: int | None = None,
         replace: bool = False,
         progress: Progress | None = None,
         image_encoder: ImageEncoder | None = None,
@@ -80,7 +83,11 @@ class Index:
             summaries: What a language model wrote about the products.
             text: What is indexed: the product's own text, its summary (after the title), or both. Default ``both``
                 where there are summaries, else ``product``.
-            dense: ``exact`` compares with all vectors, ``hnsw`` walks a graph, ``auto`` chooses by size.
+            dense: How vectors are found: ``exact`` compares with all of them, ``hnsw`` walks a graph, ``ivf`` looks
+                into cells, ``ivf-disk`` with the vectors left on disk, ``auto`` chooses by size; or a FAISS factory
+                string (``llmrec.index.families``).
+            recall: Share of the true ten nearest that an approximate search is tuned to find.
+            memory: Bytes that the search of vectors may take; ``auto`` keeps to it. None: any.
             fusion: How the retrievers' scores become one; see ``llmrec.index.fusion``.
             replace: Whether an index that lies there is replaced; it stays until the new one is whole.
             progress: Wraps the loops over texts and pictures that are encoded: (items, label, total).
@@ -97,7 +104,7 @@ class Index:
         written = {summary.product_id: summary for summary in summaries or ()}
         weights = dict(getattr(encoder, "fusion", {})) if dense != "none" else {}
         choice = text or ("both" if written else "product")
-        settings = IndexSettings(text=choice, dense=dense, fusion=fusion, weights=weights)
+        settings = IndexSettings(choice, dense, fusion, weights, recall, memory)
         options: dict[str, Any] = {"image_encoder": image_encoder, "images_root": images_root}
         build_version(path, products, encoder, written, settings, replace=replace, progress=progress, **options)
         return cls.open(path, encoder if dense != "none" else None, image_encoder=image_encoder)

@@ -26,7 +26,7 @@ def read_version(path: Path, *, check: bool) -> tuple[Path, dict[str, Any]]:
     manifest = read_manifest(version, kind=KIND, format_version=FORMAT, check=check, remedy=REMEDY)
     try:
         weights_of(msgspec.convert(manifest["settings"], IndexSettings).weights)
-        int(manifest["counts"]["products"]), manifest["models"]["encoder"], manifest["graph"]
+        int(manifest["counts"]["products"]), manifest["models"]["encoder"], manifest["search"].items()
         # an index made before there were pictures names neither
         if manifest["models"].setdefault("image_encoder", None):
             int(manifest["models"]["image_encoder"]["dimension"])
@@ -69,7 +69,9 @@ def told(version: str, manifest: dict[str, Any]) -> dict[str, Any]:
         "encoder": manifest["models"]["encoder"],
         "image_encoder": manifest["models"]["image_encoder"],
         "pictures": manifest["pictures"],
-        "graph": manifest["graph"],
+        "search": {
+            field: {"factory": own["factory"], "recall": own["recall"]} for field, own in manifest["search"].items()
+        },
         "bytes": sum(int(file["bytes"]) for file in manifest["files"].values()),
     }
 

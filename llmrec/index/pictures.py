@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
-from llmrec.index.dense import GRAPH_FROM, Dense, unit_or_zero
+from llmrec.index.dense import Dense, unit_or_zero
 from llmrec.records import Hit, Product
 from llmrec.seams import ImageEncoder
 from llmrec.storage.pictures import SIDE, read_picture
@@ -99,13 +99,13 @@ class Pictures:
         rows = np.array([row for row, _ in kept], dtype=np.int64)
         vectors = np.array([vector for _, vector in kept], dtype=np.float32).reshape(-1, encoder.dimension)
         ids = [products[row].id for row in rows]
-        images = _index(unit_or_zero(vectors, ids, encoder.reference))
+        images = Dense.build(unit_or_zero(vectors, ids, encoder.reference))
         texts = None
         if encoder.joint:
             unique = list(dict.fromkeys(titles))
             place = {title: number for number, title in enumerate(unique)}
             encoded = encoder.encode_texts(unique)[[place[title] for title in titles]]
-            texts = _index(unit_or_zero(encoded, [product.id for product in products], encoder.reference))
+            texts = Dense.build(unit_or_zero(encoded, [product.id for product in products], encoder.reference))
         counts = PictureCounts(
             embedded=len(rows),
             products=len(set(rows.tolist())),
@@ -224,10 +224,6 @@ class Pictures:
             nearest = np.maximum.reduceat(self._images.similarity(query, pictures), heads)
             found[having] = _standard(nearest, *self._images.moments(query))
         return found
-
-
-def _index(vectors: NDArray[np.float32]) -> Dense:
-    return Dense.build(vectors, graph=len(vectors) >= GRAPH_FROM)
 
 
 def _is_address(name: str) -> bool:

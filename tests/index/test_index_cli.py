@@ -110,7 +110,7 @@ def test_info(built: Path) -> None:
         (("search", "INDEX", "hat", "--retriever", "dense"), "no retriever 'dense'"),
         (("info", "ABSENT"), "no such index"),
         (("build", "ABSENT", "-o", "NEW"), "No such file"),
-        (("build", "CATALOG", "-o", "NEW", "--encoder", "none", "--dense", "ivf"), "dense='ivf'"),
+        (("build", "CATALOG", "-o", "NEW", "--encoder", "none", "--dense", "ivv"), "dense='ivv'"),
         (("build", "CATALOG", "-o", "NEW", "--encoder", "none", "--fusion", "max"), "fusion='max'"),
         (("build", "CATALOG", "-o", "NEW", "--encoder", "starter:nothing"), "starter:nothing"),
         (("build", "CATALOG", "-o", "NEW", "--encoder", "none", "--map", "title"), "has no '='"),

@@ -92,7 +92,7 @@ def test_every_damaged_file_is_found_before_it_is_read(tmp_path: Path) -> None:
     Index.build(path, PRODUCTS, FakeEncoder(), dense="hnsw")
     version = path / "versions" / "0001"
     files = [file for file in version.rglob("*") if file.is_file()]
-    assert len(files) == 2 + 2 * 5 + 2 * 2
+    assert len(files) == 2 + 2 * 5 + 2 * 3
     for file in files:
         whole = file.read_bytes()
         for broken in (whole[: len(whole) // 2], whole[:-1] + bytes([whole[-1] ^ 1]), b""):
@@ -174,7 +174,7 @@ def test_bad_catalogs_are_refused_before_anything_is_written(tmp_path: Path) -> 
     for products, message in bad:
         with pytest.raises(InputError, match=message):
             Index.build(tmp_path / "index", products)
-    for option in ({"text": "title"}, {"dense": "ivf"}, {"fusion": "max"}):
+    for option in ({"text": "title"}, {"dense": "ivv"}, {"fusion": "max"}):
         with pytest.raises(InputError, match="is not known"):
             Index.build(tmp_path / "index", PRODUCTS, **option)  # type: ignore[arg-type]
     assert not (tmp_path / "index").exists()

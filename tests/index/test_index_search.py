@@ -152,7 +152,8 @@ def test_an_index_without_vectors(tmp_path: Path) -> None:
 
 def test_exact_and_graph_search_agree(index: Index, tmp_path: Path) -> None:
     graph = Index.build(tmp_path / "index", PRODUCTS, FakeEncoder(), dense="hnsw")
-    assert graph.info()["graph"] and not index.info()["graph"]
+    ways = [{own["factory"] for own in one.info()["search"].values()} for one in (graph, index)]
+    assert ways == [{"HNSW32"}, {"Flat"}]
     queries = [Query(text="blue wool"), Query(text="sony belt drive", title="turntable")]
     for one, other in zip(graph.search(queries, 8), index.search(queries, 8), strict=True):
         assert [hit.product_id for hit in one] == [hit.product_id for hit in other]

@@ -243,26 +243,26 @@ def test_pieces_of_words_keep_to_the_filter(index: Index) -> None:
 
 
 @pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
-@pytest.mark.parametrize("graph", [False, True])
-def test_the_nearest_of_those_kept_are_found(graph: bool, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("choice", ["exact", "hnsw", "ivf-disk"])
+def test_the_nearest_of_those_kept_are_found(choice: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmrec.index.dense.FEW", 100)
     monkeypatch.setattr("llmrec.index.dense.PART", 64)
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(3000, 16)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     queries, mask = vectors[:20] + 0.1 * rng.normal(size=(20, 16)).astype(np.float32), rng.random(3000) < share
-    found = Dense.build(vectors, graph=graph).top(queries, 10, mask)
+    found = Dense.build(vectors, choice).top(queries, 10, mask)
     cosines = np.where(mask, queries @ vectors.T, -np.inf)
     exact = np.argsort(-cosines, axis=1)[:, :10]
     assert all(mask[rows].all() and len(set(rows.tolist())) == 10 for rows in found)
     shared = sum(len(set(own.tolist()) & set(best.tolist())) for own, best in zip(found, exact, strict=True))
-    assert shared == 200 if share < 0.1 or not graph else shared >= 190
+    assert shared == 200 if share < 0.1 or choice == "exact" else shared >= 190
 
 
 def test_none_kept_finds_none() -> None:
     vectors = np.eye(8, dtype=np.float32)
-    for graph in (False, True):
-        assert [r.tolist() for r in Dense.build(vectors, graph=graph).top(vectors[:2], 3, np.zeros(8, bool))] == [
+    for choice in ("exact", "hnsw", "ivf", "ivf-disk"):
+        assert [r.tolist() for r in Dense.build(vectors, choice).top(vectors[:2], 3, np.zeros(8, bool))] == [
             [],
             [],
         ]

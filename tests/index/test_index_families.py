@@ -1,0 +1,158 @@
+"""Families of approximate search: chosen by size and memory, tuned to a recall that is then measured elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmrec.errors import ArtefactError, InputError
+from llmrec.index import Index
+from llmrec.index.ann import Ann
+from llmrec.index.dense import Dense
+from llmrec.index.families import CELLS, FAMILIES, cells, check_choice, cost_of, factory_of, is_coarse
+from llmrec.index.tuning import asked_from, tune
+from llmrec.records import Product
+from tests.fakes import FakeEncoder
+
+COUNT, DIMENSION = 6000, 32
+
+
+def clustered(count: int, seed: int) -> np.ndarray:
+    """Unit vectors in clusters of one space, as products are."""
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(120, DIMENSION))
+    drawn = (centres[rng.integers(120, size=count)] + 0.6 * rng.normal(size=(count, DIMENSION))).astype(np.float32)
+    return drawn / np.linalg.norm(drawn, axis=1, keepdims=True)
+
+
+VECTORS, QUERIES = clustered(COUNT, 1), clustered(300, 2)
+TRUE = np.argsort(-QUERIES @ VECTORS.T, axis=1)[:, :10]
+
+
+def recall(found: list[np.ndarray]) -> float:
+    return float(np.mean([len(np.intersect1d(a[:10], b)) / 10 for a, b in zip(found, TRUE, strict=True)]))
+
+
+@pytest.mark.parametrize(
+    ("choice", "count", "memory", "factory"),
+    [
+        ("auto", 1000, None, "Flat"),
+        ("auto", 1_000_000, None, "IVF4096,PQ96x4fs,Refine(SQ8)"),
+        ("auto", 1_000_000, 500_000_000, "IVF4096,PQ96x4fs,Refine(SQ8)"),
+        ("auto", 1_000_000, 100_000_000, "IVF4096,PQ96x4fs"),
+        ("auto", 10_000_000, None, "IVF16384,PQ96x4fs,Refine(SQ8)"),
+        ("exact", 1_000_000, None, "Flat"),
+        ("hnsw", 10, None, "HNSW32"),
+        ("ivf", 100, None, "Flat"),
+        ("ivf", 10_000, None, "IVF512,PQ96x4fs,Refine(SQ8)"),
+        ("ivf-disk", 10_000, None, "IVF512,PQ96x4fs"),
+        ("IVF64,SQ8", 10, None, "IVF64,SQ8"),
+    ],
+)
+def test_the_family_follows_from_size_and_memory(choice: str, count: int, memory: int | None, factory: str) -> None:
+    assert factory_of(choice, count, 384, memory) == factory
+
+
+@given(st.integers(0, 10**9), st.integers(1, 2000), st.none() | st.integers(1, 10**12))
+def test_auto_is_always_something_that_faiss_knows(count: int, dimension: int, memory: int | None) -> None:
+    factory = factory_of("auto", count, dimension, memory)
+    check_choice(factory)
+    assert CELLS[0] <= cells(count) <= CELLS[1]
+    assert cost_of(factory, dimension).bytes_a_vector > 0
+    # a thousand cells make an object of a thousand cells: only the length matters here
+    small = factory.replace(f"IVF{cells(count)}", "IVF4")
+    assert faiss.index_factory(dimension, small, faiss.METRIC_INNER_PRODUCT).d == dimension
+
+
+@pytest.mark.parametrize("factory", ["IVF64,PQ8x4fs,Refine(SQ8)", "IVF64,PQ8x4fs", "IVF64,SQ8", "HNSW32"])
+def test_bytes_of_a_vector_are_about_those_of_the_file(factory: str, tmp_path: Path) -> None:
+    Ann.build(VECTORS, factory).save(tmp_path)
+    cells_too = 64 * DIMENSION * 4 if "IVF" in factory else 0
+    size = (tmp_path / "ann.faiss").stat().st_size - cells_too
+    assert size / COUNT == pytest.approx(cost_of(factory, DIMENSION).bytes_a_vector, rel=0.15)
+
+
+@pytest.mark.parametrize("factory", ["ivf", "ivf-disk", "hnsw", "IVF128,SQ8", "PCA16,IVF64,PQ8x4fs,Refine(Flat)"])
+def test_the_effort_that_is_chosen_finds_what_was_wanted(factory: str, tmp_path: Path) -> None:
+    built = Dense.build(VECTORS, factory, recall=0.95)
+    assert built.ann is not None
+    last = built.ann.curve[-1]
+    assert built.ann.effort == last.effort
+    assert last.recall >= 0.95
+    assert [p.recall for p in built.ann.curve] == sorted({p.recall for p in built.ann.curve})
+    assert recall(built.top(QUERIES, 10)) >= 0.93
+    built.save(tmp_path)
+    again = Dense.load(tmp_path, (COUNT, DIMENSION))
+    assert again.ann is not None
+    assert (again.ann.effort, again.ann.curve, again.factory) == (built.ann.effort, built.ann.curve, built.factory)
+    for own, other in zip(built.top(QUERIES, 10), again.top(QUERIES, 10), strict=True):
+        np.testing.assert_array_equal(own, other)
+
+
+def test_more_is_looked_at_for_a_higher_recall() -> None:
+    low, high = (Dense.build(VECTORS, "ivf", recall=wanted) for wanted in (0.6, 0.99))
+    assert low.ann and high.ann
+    assert low.ann.effort != high.ann.effort
+    assert recall(low.top(QUERIES, 10)) < recall(high.top(QUERIES, 10))
+
+
+def test_a_recall_out_of_reach_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    noise = np.random.default_rng(0).normal(size=(4000, 32)).astype(np.float32)
+    Dense.build(noise / np.linalg.norm(noise, axis=1, keepdims=True), "PQ4x4fs", recall=0.99)
+    assert "of the nearest at most, not 0.990" in caplog.text
+
+
+def test_queries_for_tuning_are_not_what_they_find() -> None:
+    own = asked_from(VECTORS, size=50)
+    np.testing.assert_array_equal(VECTORS[own.own], own.vectors)
+    dense = Dense.build(VECTORS, "ivf")
+    # an index that finds each vector itself and nothing else has learned nothing
+    assert tune(dense, own, 0.9)[0].recall < 1
+    titles = asked_from(VECTORS, clustered(COUNT, 5), size=50)
+    assert (titles.own == -1).all() and len(titles.vectors) == 50
+
+
+def test_vectors_of_zeros_do_no_harm() -> None:
+    half = VECTORS.copy()
+    half[::2] = 0
+    dense = Dense.build(half, "ivf", asked=asked_from(half, np.zeros_like(half)))
+    assert len(dense.top(QUERIES[:3], 5)) == 3
+
+
+@pytest.mark.parametrize("wrong", ["ivv", "IVF64;rm -rf", "Index(…)", "", "IVF64,Nonsense9", "IVF64,PQ7x4fs"])
+def test_strings_that_are_none_are_refused_before_anything_is_encoded(wrong: str, tmp_path: Path) -> None:
+    class Never(FakeEncoder):
+        def encode(self, *arguments: object, **named: object) -> np.ndarray:
+            raise AssertionError("encoded first")
+
+    with pytest.raises(InputError, match="dense="):
+        Index.build(tmp_path / "index", [Product("a", "hat")], Never(), dense=wrong)
+    assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.parametrize("setting", [{"recall": 0.0}, {"recall": 1.5}, {"memory": 0}])
+def test_settings_that_make_no_sense_are_refused(setting: dict, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=next(iter(setting))):
+        Index.build(tmp_path / "index", [Product("a", "hat")], FakeEncoder(), **setting)
+
+
+def test_a_damaged_file_is_refused(tmp_path: Path) -> None:
+    Dense.build(VECTORS, "ivf").save(tmp_path)
+    (tmp_path / "ann.json").write_text('{"factory": 3}')
+    with pytest.raises(ArtefactError, match="cannot be read"):
+        Ann.load(tmp_path)
+
+
+def test_what_is_coarse_is_compared_again() -> None:
+    assert [is_coarse(f) for f in ("IVF64,PQ8x4fs", "IVF64,PQ8x4fs,Refine(SQ8)", "IVF64,SQ8", "HNSW32")] == [
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert set(FAMILIES) == {"auto", "exact", "hnsw", "ivf", "ivf-disk"}
