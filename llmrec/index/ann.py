@@ -28,7 +28,7 @@ ADDED, A_CELL, LEAST = 262_144, 48, 65_536
 #: Rounds of k-means for the cells.
 ROUNDS = 12
 #: Breadth of the search while a graph is built (Malkov & Yashunin 2018, arXiv 1603.09320).
-BUILD_BREADTH = 200
+BUILD_BREADTH = 100
 #: Queries that the effort is chosen on, and nearest that are asked for.
 QUERIES, NEAREST = 500, 10
 #: What reading a vector again costs, where scanning a code costs its bytes: it lies anywhere.
@@ -137,7 +137,7 @@ class Ann:
         import faiss
 
         count, dimension = self.ntotal, self.dimension
-        breadths = [32, 64, 128, 256, 512, 1024] if _graphs(self._index) else [0]
+        breadths = [16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024] if _graphs(self._index) else [0]
         cells = _cells(self._index)
         probes = [p for p in _steps() if p <= cells] if cells else [0]
         refined = is_coarse(self.factory) or any(isinstance(p, faiss.IndexRefine) for p in _parts(self._index))
