@@ -2,12 +2,12 @@
 
 A family is a FAISS factory string (Douze et al. 2024, arXiv 2401.08281) for a number of vectors and their length::
 
-    factory_of("auto", 1_000_000, 384)    # IVF4096,PQ96x4fs,Refine(SQ8)
-    factory_of("hnsw", 1_000_000, 384)    # HNSW32
-    factory_of("IVF1024,SQ8", …)          # a string of one's own stays as it is
+    factories_of("auto", 1_000_000, 384)    # IVF4096,PQ96x4fs,Refine(SQ8) and IVF4096,SQ8: the quicker is kept
+    factories_of("hnsw", 1_000_000, 384)    # HNSW32
+    factories_of("IVF1024,SQ8", …)          # a string of one's own stays as it is
 
 Cells with 4-bit codes (Andre et al., arXiv 1704.07355), whose best are compared again at 8 bits, take a third of a
-graph's memory, an eighth of its time to build, and answer more queries a second on one core (``eval/index_scale.py``).
+graph's memory and an eighth of its time to build (``eval/index_scale.py``).
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def cells(count: int) -> int:
     return int(min(max(wanted, CELLS[0]), CELLS[1]))
 
 
-def factory_of(choice: str, count: int, dimension: int, memory: int | None = None) -> str:
-    """The factory string of a family.
+def factories_of(choice: str, count: int, dimension: int, memory: int | None = None) -> list[str]:
+    """The factory strings of a family; several where only the vectors themselves can tell which is the quickest.
 
     Args:
         choice: A family's name, or a factory string.
@@ -61,27 +61,26 @@ def factory_of(choice: str, count: int, dimension: int, memory: int | None = Non
         memory: Bytes that the index may take when it is searched; None: any number.
 
     Returns:
-        ``Flat`` for exact search, which cells are too where there are too few vectors. For ``auto`` the fastest family
-        that fits into ``memory``: cells with codes compared again in memory, else on disk.
+        ``Flat`` for exact search, which cells are too where there are too few vectors. For ``auto`` those that fit into
+        ``memory``: cells with small codes compared again, and cells with codes of 8 bits, which are the quicker where a
+        few cells hold all that is near; where none fits, small codes compared again on disk.
     """
     least = {"exact": count + 1, "auto": EXACT_BELOW, "ivf": CELLS_FROM, "ivf-disk": CELLS_FROM}
     if count < least.get(choice, 0):
-        return EXACT
+        return [EXACT]
     if choice == "hnsw":
-        return f"HNSW{LINKS}"
+        return [f"HNSW{LINKS}"]
     if choice not in FAMILIES:
-        return choice
-    codes = f"IVF{cells(count)},PQ{max(1, dimension // DIMENSIONS_A_CODE)}x4fs"
+        return [choice]
+    whole, small = f"IVF{cells(count)},SQ8", f"IVF{cells(count)},PQ{dimension // DIMENSIONS_A_CODE}x4fs"
     if dimension % DIMENSIONS_A_CODE:
-        codes = f"IVF{cells(count)},SQ8"
-    refined = codes if codes.endswith("SQ8") else f"{codes},Refine(SQ8)"
-    if choice == "ivf" or (choice == "auto" and _fits(refined, count, dimension, memory)):
-        return refined
-    return codes
-
-
-def _fits(factory: str, count: int, dimension: int, memory: int | None) -> bool:
-    return memory is None or cost_of(factory, dimension).bytes_a_vector * count <= memory
+        return [whole]
+    if choice == "ivf-disk":
+        return [small]
+    found = [f"{small},Refine(SQ8)", whole]
+    if choice == "auto" and memory is not None:
+        found = [factory for factory in found if cost_of(factory, dimension).bytes_a_vector * count <= memory]
+    return found or [small]
 
 
 def cost_of(factory: str, dimension: int) -> Cost:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 RECALL = 0.95
 #: Standard errors by which a measured recall has to lie above what is wanted.
 SURE = 1.0
+#: Queries that are timed one at a time, and how often speed is measured.
+ALONE, ROUNDS = 100, 3
 
 
 class Asked(NamedTuple):
@@ -79,3 +83,20 @@ def tune(dense: Dense, asked: Asked, recall: float = RECALL) -> list[Point]:
 
 def _without(found: list[NDArray[np.int64]], own: NDArray[np.int64], near: int) -> list[NDArray[np.int64]]:
     return [rows[rows != row][:near] for rows, row in zip(found, own, strict=True)]
+
+
+def speed(dense: Dense, asked: Asked) -> float:
+    """Queries a second: the geometric mean of one at a time and all together, each the best of ``ROUNDS``."""
+    alone = asked.vectors[:ALONE]
+
+    def seconds(search: Callable[[], object]) -> float:
+        times = []
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            search()
+            times.append(time.perf_counter() - started)
+        return max(min(times), 1e-9)
+
+    together = len(asked.vectors) / seconds(lambda: dense.top(asked.vectors, NEAREST))
+    apart = len(alone) / seconds(lambda: [dense.top(query[None], NEAREST) for query in alone])
+    return float((together * apart) ** 0.5)

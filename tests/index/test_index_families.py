@@ -14,7 +14,7 @@ from llmrec.errors import ArtefactError, InputError
 from llmrec.index import Index
 from llmrec.index.ann import Ann
 from llmrec.index.dense import Dense
-from llmrec.index.families import CELLS, FAMILIES, cells, check_choice, cost_of, factory_of, is_coarse
+from llmrec.index.families import CELLS, FAMILIES, cells, check_choice, cost_of, factories_of, is_coarse
 from llmrec.index.tuning import asked_from, tune
 from llmrec.records import Product
 from tests.fakes import FakeEncoder
@@ -39,34 +39,36 @@ def recall(found: list[np.ndarray]) -> float:
 
 
 @pytest.mark.parametrize(
-    ("choice", "count", "memory", "factory"),
+    ("choice", "count", "memory", "factories"),
     [
-        ("auto", 1000, None, "Flat"),
-        ("auto", 1_000_000, None, "IVF4096,PQ96x4fs,Refine(SQ8)"),
-        ("auto", 1_000_000, 500_000_000, "IVF4096,PQ96x4fs,Refine(SQ8)"),
-        ("auto", 1_000_000, 100_000_000, "IVF4096,PQ96x4fs"),
-        ("auto", 10_000_000, None, "IVF16384,PQ96x4fs,Refine(SQ8)"),
-        ("exact", 1_000_000, None, "Flat"),
-        ("hnsw", 10, None, "HNSW32"),
-        ("ivf", 100, None, "Flat"),
-        ("ivf", 10_000, None, "IVF512,PQ96x4fs,Refine(SQ8)"),
-        ("ivf-disk", 10_000, None, "IVF512,PQ96x4fs"),
-        ("IVF64,SQ8", 10, None, "IVF64,SQ8"),
+        ("auto", 1000, None, ["Flat"]),
+        ("auto", 1_000_000, None, ["IVF4096,PQ96x4fs,Refine(SQ8)", "IVF4096,SQ8"]),
+        ("auto", 1_000_000, 400_000_000, ["IVF4096,SQ8"]),
+        ("auto", 1_000_000, 100_000_000, ["IVF4096,PQ96x4fs"]),
+        ("auto", 10_000_000, None, ["IVF16384,PQ96x4fs,Refine(SQ8)", "IVF16384,SQ8"]),
+        ("exact", 1_000_000, None, ["Flat"]),
+        ("hnsw", 10, None, ["HNSW32"]),
+        ("ivf", 100, None, ["Flat"]),
+        ("ivf", 10_000, None, ["IVF512,PQ96x4fs,Refine(SQ8)", "IVF512,SQ8"]),
+        ("ivf-disk", 10_000, None, ["IVF512,PQ96x4fs"]),
+        ("IVF64,SQ8", 10, None, ["IVF64,SQ8"]),
     ],
 )
-def test_the_family_follows_from_size_and_memory(choice: str, count: int, memory: int | None, factory: str) -> None:
-    assert factory_of(choice, count, 384, memory) == factory
+def test_the_family_follows_from_size_and_memory(
+    choice: str, count: int, memory: int | None, factories: list[str]
+) -> None:
+    assert factories_of(choice, count, 384, memory) == factories
 
 
 @given(st.integers(0, 10**9), st.integers(1, 2000), st.none() | st.integers(1, 10**12))
 def test_auto_is_always_something_that_faiss_knows(count: int, dimension: int, memory: int | None) -> None:
-    factory = factory_of("auto", count, dimension, memory)
-    check_choice(factory)
     assert CELLS[0] <= cells(count) <= CELLS[1]
-    assert cost_of(factory, dimension).bytes_a_vector > 0
-    # a thousand cells make an object of a thousand cells: only the length matters here
-    small = factory.replace(f"IVF{cells(count)}", "IVF4")
-    assert faiss.index_factory(dimension, small, faiss.METRIC_INNER_PRODUCT).d == dimension
+    for factory in factories_of("auto", count, dimension, memory):
+        check_choice(factory)
+        assert cost_of(factory, dimension).bytes_a_vector > 0
+        # a thousand cells make an object of a thousand cells: only the length matters here
+        small = factory.replace(f"IVF{cells(count)}", "IVF4")
+        assert faiss.index_factory(dimension, small, faiss.METRIC_INNER_PRODUCT).d == dimension
 
 
 @pytest.mark.parametrize("factory", ["IVF64,PQ8x4fs,Refine(SQ8)", "IVF64,PQ8x4fs", "IVF64,SQ8", "HNSW32"])
@@ -92,6 +94,18 @@ def test_the_effort_that_is_chosen_finds_what_was_wanted(factory: str, tmp_path:
     assert (again.ann.effort, again.ann.curve, again.factory) == (built.ann.effort, built.ann.curve, built.factory)
     for own, other in zip(built.top(QUERIES, 10), again.top(QUERIES, 10), strict=True):
         np.testing.assert_array_equal(own, other)
+
+
+def test_the_quickest_of_those_that_find_enough_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = {"IVF256,PQ8x4fs,Refine(SQ8)": 5.0, "IVF256,SQ8": 7.0}
+    monkeypatch.setattr("llmrec.index.dense.speed", lambda dense, asked: told[dense.factory])
+    assert Dense.build(VECTORS, "ivf").factory == "IVF256,SQ8"
+    told["IVF256,SQ8"] = 3.0
+    # compared on a part where there are many: the winner is built on all
+    monkeypatch.setattr("llmrec.index.dense.TRIED_ON", 4000)
+    built = Dense.build(VECTORS, "ivf")
+    assert (built.factory, len(built.vectors)) == ("IVF256,PQ8x4fs,Refine(SQ8)", COUNT)
+    assert built.ann is not None and built.ann.ntotal == COUNT
 
 
 def test_more_is_looked_at_for_a_higher_recall() -> None:
