@@ -13,7 +13,7 @@ import numpy as np
 from llmrec.errors import ArtefactError
 from llmrec.index.ann import Ann, Effort
 from llmrec.index.families import EXACT, factories_of, is_coarse
-from llmrec.index.tuning import RECALL, Asked, asked_from, speed, tune
+from llmrec.index.tuning import RECALL, asked_from, neighbours, speed, tune
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,7 +51,7 @@ class Dense:
         *,
         memory: int | None = None,
         recall: float = RECALL,
-        asked: Asked | None = None,
+        asked: NDArray[np.float32] | None = None,
         seed: int = 0,
     ) -> Dense:
         """Index vectors.
@@ -61,7 +61,7 @@ class Dense:
             choice: A family (``llmrec.index.families``) or a factory string.
             memory: Bytes that the search may take; ``auto`` keeps to it.
             recall: Share of the true nearest that is to be found; the effort is chosen for it.
-            asked: Queries to choose it on; None: some of the vectors themselves.
+            asked: Queries to choose it on, float32 ``[m, d]``; None: made from the vectors (``asked_from``).
             seed: Of the samples.
 
         Raises:
@@ -70,7 +70,8 @@ class Dense:
         factories = factories_of(choice, len(vectors), vectors.shape[1], memory)
         if factories == [EXACT] or not len(vectors):
             return cls(vectors)
-        asked = asked or asked_from(vectors, seed=seed)
+        if asked is None:
+            asked = asked_from(vectors, seed=seed)
         if len(factories) > 1 and len(vectors) > TRIED_ON:
             # as many as tell which is the quickest; all of them in every family would not fit into memory at once
             rows = np.sort(np.random.default_rng(seed).choice(len(vectors), TRIED_ON, replace=False))
@@ -81,7 +82,12 @@ class Dense:
 
     @classmethod
     def _quickest(
-        cls, vectors: NDArray[np.float32], factories: Sequence[str], recall: float, asked: Asked, seed: int
+        cls,
+        vectors: NDArray[np.float32],
+        factories: Sequence[str],
+        recall: float,
+        asked: NDArray[np.float32],
+        seed: int,
     ) -> Dense:
         """The index that answers most queries a second among those that find enough; else the one that finds most."""
         best: tuple[tuple[bool, float], Dense] | None = None
@@ -143,18 +149,11 @@ class Dense:
         """
         rows = None if kept is None or kept.all() else np.flatnonzero(kept)
         if rows is None:
-            return self.exact(queries, k) if self.ann is None else self._through(queries, k, None, effort)
+            return neighbours(queries, self.vectors, k) if self.ann is None else self._through(queries, k, None, effort)
         # an index of which most may not be found is searched in vain: few are compared one and all
         if self.ann is None or len(rows) < max(FEW, SPARSE * len(self.vectors)):
             return self._nearest_of(queries, rows, k)
         return self._through(queries, k, rows, effort)
-
-    def exact(self, queries: NDArray[np.float32], k: int) -> list[NDArray[np.int64]]:
-        """Rows of the ``k`` nearest of each query, compared with all."""
-        import faiss
-
-        _, found = faiss.knn(queries, self.vectors, min(k, len(self.vectors)), metric=faiss.METRIC_INNER_PRODUCT)
-        return [own[own >= 0] for own in found]
 
     def _through(
         self, queries: NDArray[np.float32], k: int, rows: NDArray[np.int64] | None, effort: Effort | None

@@ -19,7 +19,7 @@ def unit(rows: int, columns: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("choice", ["exact", "hnsw"])
 def test_the_nearest_are_found(choice: str, tmp_path: Path) -> None:
     vectors, queries = unit(800, 32, 1), unit(40, 32, 2)
-    Dense.build(vectors, choice, recall=0.99).save(tmp_path)
+    Dense.build(vectors, choice, recall=0.98).save(tmp_path)
     index = Dense.load(tmp_path, (800, 32))
     assert index.factory == {"exact": "Flat", "hnsw": "HNSW32"}[choice]
     exact = np.argsort(-queries @ vectors.T, axis=1)[:, :10]
