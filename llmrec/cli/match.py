@@ -35,6 +35,13 @@ def match(
     where: Annotated[
         str | None, typer.Option(metavar="FILTER", help='Only such products: price < 50 and brand in ["Acme"].')
     ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="What 'llmrec calibrate' made: probabilities in the matches.")
+    ] = None,
+    min_precision: Annotated[
+        float | None,
+        typer.Option(min=0.5, max=0.999, help="Decide: say 'no match' unless so many first products are right."),
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
     intent: Annotated[str, typer.Option(help="Model that writes each content's shopping intent, or 'none'.")] = "none",
     intent_prompt: Annotated[
@@ -68,18 +75,19 @@ def match(
     from llmrec.match import Matcher, MatchSettings, open_index, watch_contents
     from llmrec.match.watching import media_of
     from llmrec.records import Match
-    from llmrec.storage import Ledger, fingerprint, write_records
+    from llmrec.storage import Ledger, fingerprint, sha256_file, write_records
 
     if merge and not (input == output == "-" and not run):
         step = "Use it as: llmrec watch --live … -o - | llmrec match - --index … -o - --merge"
         raise InputError("--merge is for streams from pipe to pipe", next_step=step)
     how = MatchSettings(k=k, vision=vision, where=where)
+    trust = _trusted(calibration, min_precision)
     if where:
         parse(where)  # a fault is told before models are loaded
     if input == output == "-" and not run:
         opened = open_index(index, encoder=encoder, vision=vision)
         _satisfiable(opened, where)
-        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how)
+        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, **trust)
         _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder), k if merge else None)
         return
     contents, folder = _contents(input)
@@ -122,7 +130,7 @@ def match(
                 workers=workers,
             )
             contents = list(progress(stream, "watching", len(contents)))
-    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how)
+    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, **trust)
 
     if output == "-":
         write_records("-", progress(matcher.match(contents, folder=folder), "matching", len(contents)), Match)
@@ -130,6 +138,8 @@ def match(
         return
     # without a filter as it was before there were any, so that runs begun then go on
     filtered = [where] if where else []
+    if calibration:
+        filtered += [sha256_file(calibration / "manifest.json"), str(min_precision)]
     made_with = fingerprint(opened.version_digest, k, intent, intent_prompt, seen_with, vision, *filtered)
     with Ledger(output, Match, made_with, resume=resume) as ledger:
         keys = [fingerprint(content) for content in contents]
@@ -144,13 +154,30 @@ def match(
 
             write_run(run, run_from_matches(matches))
         ledger.finish()
+    refused = sum(record.no_match.decision is True for record in matches)
     empty = [record.content_id for record in matches if not record.products]
     resumed = len(matches) - len(todo)
     result = {"contents": len(matches), "watched": unwatched, "resumed": resumed, "empty": len(empty), "output": output}
+    result |= {"no_match": refused} if min_precision is not None else {}
     which = f" ({', '.join(empty[:5])}{', …' if len(empty) > 5 else ''})" if empty else ""
     text = f"{len(matches)} contents matched, {len(empty)} of them found nothing{which}: {output}"
+    if min_precision is not None:
+        text += f"\n{refused} of them have no match in the catalog, as far as a precision of {min_precision:g} goes"
     emit({**result, "empty_ids": empty, "failed": failed}, as_json=as_json, text=text)
     _leave(failed)
+
+
+def _trusted(calibration: Path | None, min_precision: float | None) -> dict[str, Any]:
+    """The calibration, opened before models are loaded, and the precision that is asked of it."""
+    from llmrec.match import Calibration
+
+    if calibration is None and min_precision is not None:
+        step = "Give one with --calibration (llmrec calibrate)."
+        raise InputError("--min-precision wants a calibration", next_step=step)
+    opened = Calibration.load(calibration) if calibration else None
+    if opened is not None and min_precision is not None:
+        opened.decider.bar(min_precision)
+    return {"calibration": opened, "min_precision": min_precision}
 
 
 def _satisfiable(index: Index, where: str | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,7 +22,8 @@ from llmrec.index.lexical import Lexical
 from llmrec.index.opening import read_version, same_encoder, told
 from llmrec.index.pictures import BOTH, Pictures
 from llmrec.index.products import ProductTable
-from llmrec.index.scoring import Asked, Near, candidates, nearest, takes_part
+from llmrec.index.scoring import Asked, Near, QueryVectors, candidates, nearest, takes_part
+from llmrec.index.standing import Standing, standing_of
 from llmrec.index.texts import FIELDS, TextChoice
 from llmrec.index.tuning import RECALL
 from llmrec.records import Hit, Product, ProductSummary, Query
@@ -42,6 +44,9 @@ class Index:
         self._version = version
         self._manifest = manifest
         self._encoder = encoder
+        self._queries: QueryVectors | None = None
+        #: Products that are not found; see ``without``.
+        self._gone: NDArray[np.bool_] | None = None
         self.settings = msgspec.convert(manifest["settings"], IndexSettings)
         count = int(manifest["counts"]["products"])
         self._table = ProductTable(version / "products.parquet", count)
@@ -212,15 +217,60 @@ class Index:
         Raises:
             InputError: The encoder is missing, or the filter cannot be read.
         """
-        kept = None if where is None else self._table.kept(where)
+        kept = self._kept(where)
         lexical = {f: index for f, index in self._lexical.items() if takes_part(f"bm25:{f}", retriever)}
         dense = {f: index for f, index in self._dense.items() if takes_part(f"dense:{f}", retriever)}
         asked = [Asked(query) for query in queries]
         near: list[dict[str, Near]] = [{} for _ in asked]
         if dense:
-            near = nearest(asked, dense, self._needed_encoder(), depth, kept)
+            near = nearest(asked, dense, self._query_vectors(), depth, kept)
         for query, close in zip(asked, near, strict=True):
             yield candidates(query, lexical, dense, close, self._codes, depth, kept)
+
+    def without(self, ids: Iterable[str]) -> Index:
+        """The same index as if some products had never been in it, in memory; this one stays as it is.
+
+        Words that only they have are unknown to it, which leaving them out of a ranking alone does not do.
+
+        Raises:
+            InputError: There is no such product.
+        """
+        gone = np.zeros(len(self), dtype=np.bool_)
+        gone[[self._table.row(id) for id in ids]] = True
+        thinned = copy(self)
+        thinned._gone = gone if self._gone is None else gone | self._gone
+        thinned._lexical = {field: own.without(gone) for field, own in self._lexical.items()}
+        thinned._codes = CodeBook(thinned._lexical["title"], thinned._lexical["whole"])
+        return thinned
+
+    def _kept(self, where: str | None) -> NDArray[np.bool_] | None:
+        """Rows that may be found, or None for all."""
+        kept = None if where is None else self._table.kept(where)
+        if self._gone is None:
+            return kept
+        return ~self._gone if kept is None else kept & ~self._gone
+
+    def standing(
+        self, queries: Sequence[Query], ids: Sequence[Sequence[str]], where: str | None = None
+    ) -> list[Standing]:
+        """How products stand with each retriever, for each query.
+
+        Args:
+            queries: What was looked for.
+            ids: For each query the products that are asked about.
+            where: As for ``search``.
+
+        Raises:
+            InputError: The encoder is missing, the filter cannot be read, or there is no such product.
+        """
+        asked = [[self._table.row(id) for id in own] for own in ids]
+        found = self.scored(queries, where=where)
+        return [standing_of(rows, scored, own) for (rows, scored), own in zip(found, asked, strict=True)]
+
+    @property
+    def encoder_digest(self) -> str:
+        """Digest of the encoder of its vectors; empty without vectors."""
+        return str((self._manifest["models"]["encoder"] or {"digest": ""})["digest"])
 
     def ranked(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
         """Places of ``rows`` by their scores, best first, ties broken by id."""
@@ -257,7 +307,7 @@ class Index:
             raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
         if self._pictures is None:
             return [[] for _ in vectors]
-        kept = None if where is None else self._table.kept(where)
+        kept = self._kept(where)
         return self._pictures.search(vectors, k, self.ids, self._table.places, retriever, kept)
 
     @property
@@ -297,7 +347,7 @@ class Index:
         Raises:
             InputError: The filter cannot be read.
         """
-        return self._grams.search(lines, k, None if where is None else self._table.kept(where))
+        return self._grams.search(lines, k, self._kept(where))
 
     @cached_property
     def _grams(self) -> Grams:
@@ -312,10 +362,12 @@ class Index:
     def __len__(self) -> int:
         return int(self._manifest["counts"]["products"])
 
-    def _needed_encoder(self) -> Encoder:
+    def _query_vectors(self) -> QueryVectors:
         if self._encoder is None:
             built = self._manifest["models"]["encoder"]
             cut = f", dimension={built['dimension']}" if built.get("cut") else ""
             step = f"Open it with Index.open(path, load_encoder({built['reference']!r}{cut})), or search by 'bm25'."
             raise InputError(f"{self.path}: was opened without its encoder", next_step=step)
-        return self._encoder
+        if self._queries is None:
+            self._queries = QueryVectors(self._encoder)
+        return self._queries

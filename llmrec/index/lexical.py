@@ -6,10 +6,10 @@ the Lucene form of BM25 (Kamphuis et al., ECIR 2020).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,9 +30,11 @@ RARE_COUNT, RARE_SHARE = 3, 0.005
 class Lexical:
     """BM25 over the texts of one field; a text is known by its row."""
 
-    def __init__(self, model: Any, count: int) -> None:
+    def __init__(self, model: Any, count: int, alive: int | None = None) -> None:
         self._model = model
         self._count = count
+        #: Texts that count towards how rare a word is: all but those that were taken out.
+        self._alive = count if alive is None else alive
 
     @classmethod
     def build(cls, texts: Sequence[str]) -> Lexical:
@@ -64,6 +66,30 @@ class Lexical:
         if not whole:
             raise ArtefactError(f"{folder}: does not fit the products beside it", next_step="Build the index again.")
         return cls(model, count)
+
+    def without(self, gone: NDArray[np.bool_]) -> Lexical:
+        """The field as if some texts had never been in it: their words are as rare, or as unknown, as they are then.
+
+        Args:
+            gone: bool ``[n]``; the other texts keep their rows. The average length stays as it was.
+        """
+        scores = self._model.scores
+        starts, rows, data = (np.asarray(scores[name]) for name in ("indptr", "indices", "data"))
+        before = np.diff(starts)
+        column = np.repeat(np.arange(len(before)), before)
+        stays = ~gone[rows]
+        after = np.bincount(column[stays], minlength=len(before))
+        alive = self._alive - int(gone.sum())
+        rarer = _rarity(after, alive) / _rarity(before, self._alive)
+        thinned = {
+            "data": (data[stays] * rarer[column[stays]]).astype(data.dtype),
+            "indices": rows[stays],
+            "indptr": np.concatenate([[0], np.cumsum(after)]),
+        }
+        # bm25s keeps the empty word at the end of its vocabulary, and no column for it
+        vocabulary = self._model.vocab_dict.items()
+        words = {word: place for word, place in vocabulary if place < len(after) and after[place]}
+        return Lexical(SimpleNamespace(scores=thinned, vocab_dict=words), self._count, alive)
 
     def save(self, folder: Path) -> None:
         """Write the arrays (``.npy``) and the vocabulary (JSON)."""
@@ -115,7 +141,7 @@ class Lexical:
         return int(starts[column]), int(starts[column + 1])
 
     def _rarity(self, frequency: int) -> float:
-        return math.log(1 + (self._count - frequency + 0.5) / (frequency + 0.5))
+        return float(_rarity(np.float64(frequency), self._alive))
 
     def _lookalikes(self, form: str) -> Sequence[str]:
         return self._forms.get(form, ())
@@ -128,3 +154,8 @@ class Lexical:
             if len(word) >= SHORTEST_CODE:
                 forms.setdefault(lookalike(word), []).append(word)
         return forms
+
+
+def _rarity(frequency: Any, count: int) -> Any:
+    """The inverse document frequency of Lucene's BM25."""
+    return np.log(1 + (count - frequency + 0.5) / (frequency + 0.5))

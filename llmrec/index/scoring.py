@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from llmrec.seams import Encoder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+
+#: Queries whose vectors are remembered.
+REMEMBERED = 4096
 
 #: Words of a query, known to the catalog, from which it is taken for talk.
 LONG_TALK = 80
@@ -39,6 +43,29 @@ class Asked:
         return self.title if field == "title" else self.whole
 
 
+class QueryVectors:
+    """An encoder of queries that remembers the last texts: what stands in a list is asked by the same words again."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
+        self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+
+    def encode(self, texts: Sequence[str], kind: Literal["query"]) -> list[NDArray[np.float32]]:
+        """The vector of each text."""
+        known = self._known
+        wanted = dict.fromkeys(texts)
+        missing = [text for text in wanted if text not in known]
+        if missing:
+            known.update(zip(missing, self._encoder.encode(missing, kind=kind), strict=True))
+        found = []
+        for text in texts:
+            known.move_to_end(text)
+            found.append(known[text])
+        while len(known) > REMEMBERED:
+            known.popitem(last=False)
+        return found
+
+
 class Near(NamedTuple):
     """A query's vector and the rows nearest to it, for one field."""
 
@@ -49,7 +76,7 @@ class Near(NamedTuple):
 def nearest(
     queries: Sequence[Asked],
     dense: dict[str, Dense],
-    encoder: Encoder,
+    encoder: Encoder | QueryVectors,
     depth: int,
     kept: NDArray[np.bool_] | None = None,
 ) -> list[dict[str, Near]]:

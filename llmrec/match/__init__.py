@@ -1,5 +1,6 @@
 """Contents to ranked products: views, retrieval, fusion, evidence."""
 
+from llmrec.match.calibration import Calibration, calibrate
 from llmrec.match.evidence import explain
 from llmrec.match.fusion import fuse_views
 from llmrec.match.matcher import Matcher, MatchSettings
@@ -8,8 +9,10 @@ from llmrec.match.views import views_of
 from llmrec.match.watching import unique_ids, watch_contents
 
 __all__ = [
+    "Calibration",
     "MatchSettings",
     "Matcher",
+    "calibrate",
     "explain",
     "fuse_views",
     "open_index",

@@ -55,21 +55,22 @@ class FrameSearch:
 
     Args:
         index: The index; one without pictures, or of another kind, finds nothing.
-        where: Only products that fit this filter are found.
     """
 
-    def __init__(self, index: object, where: str | None = None) -> None:
-        self._where = where
+    def __init__(self, index: object) -> None:
         self._index = index if isinstance(index, Pictured) and index.has_pictures else None
         self._told = False
 
-    def search(self, content: Content, k: int, folder: str | Path = ".") -> list[tuple[Keyframe, list[Hit]]]:
+    def search(
+        self, content: Content, k: int, folder: str | Path = ".", where: str | None = None
+    ) -> list[tuple[Keyframe, list[Hit]]]:
         """Find the products that look like each frame.
 
         Args:
             content: With keyframes; their paths start from ``folder``.
             k: Products per frame.
             folder: Of the contents file.
+            where: Only products that fit this filter are found; None: all.
 
         Returns:
             The frames that have a vector or can be read, in order of time, each with its hits best first.
@@ -80,7 +81,7 @@ class FrameSearch:
         if not frames:
             return []
         try:
-            found = self._index.search_pictures(vectors, k, where=self._where)
+            found = self._index.search_pictures(vectors, k, where=where)
         except InputError as error:
             self._tell(f"content {content.id!r}: {error.message}")
             return []

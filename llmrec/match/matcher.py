@@ -18,9 +18,11 @@ from typing import NamedTuple, Protocol
 import msgspec
 
 from llmrec.errors import InputError
+from llmrec.match.calibration import Calibration
 from llmrec.match.evidence import LIMIT, FieldForms, Segment, explain, field_forms, segments_of, word_weights
 from llmrec.match.frames import FrameSearch, pool, showing
 from llmrec.match.fusion import WEIGHTS, fuse_views
+from llmrec.match.judging import Judge
 from llmrec.match.shown import shown_times
 from llmrec.match.views import View, views_of
 from llmrec.match.watching import Watch, media_of, watched
@@ -71,6 +73,13 @@ class Matcher:
             contents that name a media file and have not been watched.
         intents: Writes the shopping intent of contents (``llmrec.summarize.IntentWriter(generator).intents``).
         settings: See ``MatchSettings``.
+        calibration: Says how probably the first product is right (``llmrec.match.calibration``); None: nothing is said.
+        min_precision: Share of the shown first products that shall be right: below the bar that the calibration has
+            for it, ``no_match`` is the decision. None: a probability, and no decision.
+
+    Raises:
+        InputError: A precision without a calibration, or one that it never reached.
+        ArtefactError: A calibration made with another encoder than the index has.
     """
 
     def __init__(
@@ -80,14 +89,21 @@ class Matcher:
         watch: Watch | None = None,
         intents: Callable[[Iterable[Content]], Iterable[Intent | Sequence[Intent]]] | None = None,
         settings: MatchSettings | None = None,
+        calibration: Calibration | None = None,
+        min_precision: float | None = None,
     ) -> None:
         self.index = index
+        self._judge = Judge(index, calibration, min_precision)
         self.settings = settings or MatchSettings()
         # bounded, so that a run over millions of products stays within memory
         self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._watch = watch
         self._intents = intents
-        self._frames = FrameSearch(index if self.settings.vision else None, self.settings.where)
+        self._frames = FrameSearch(index if self.settings.vision else None)
+
+    def over(self, index: Catalogued) -> Matcher:
+        """The same matcher over another index, without a calibration."""
+        return Matcher(index, watch=self._watch, intents=self._intents, settings=self.settings)
 
     def match(self, contents: Iterable[Content], *, folder: str | Path = ".", batch_size: int = 32) -> Iterator[Match]:
         """Match contents, in order, a batch at a time.
@@ -113,35 +129,52 @@ class Matcher:
         return content
 
     def rankings(
-        self, contents: Sequence[Content], *, folder: str | Path = "."
+        self, contents: Sequence[Content], *, folder: str | Path = ".", where: str | None = None
     ) -> list[tuple[list[tuple[View, list[Hit]]], list[tuple[Keyframe, list[Hit]]]]]:
-        """What each view and each frame of watched contents finds, before it is made one ranking."""
+        """What each view and each frame of watched contents finds, before it is made one ranking.
+
+        ``where`` is a filter in place of the settings'.
+        """
+        where = self.settings.where if where is None else where
         written = self._intents(contents) if self._intents else [() for _ in contents]
         views: list[list[View]] = [views_of(c, _listed(own)) for c, own in zip(contents, written, strict=True)]
         depth = max(self.settings.depth, self.settings.k)
         asked = [view.query for group in views for view in group if not view.lines]
-        hits = iter(self.index.search(asked, depth, self.settings.where))
+        hits = iter(self.index.search(asked, depth, where))
         found = [
-            [(view, self._by_pieces(view, depth) if view.lines else next(hits)) for view in group] for group in views
+            [(view, self._by_pieces(view, depth, where) if view.lines else next(hits)) for view in group]
+            for group in views
         ]
-        looks = [self._frames.search(content, depth, folder) for content in contents]
+        looks = [self._frames.search(content, depth, folder, where) for content in contents]
         return list(zip(found, looks, strict=True))
 
-    def _by_pieces(self, view: View, depth: int) -> list[Hit]:
+    def _by_pieces(self, view: View, depth: int, where: str | None) -> list[Hit]:
         """What a view's misread lines find by pieces of words; nothing in an index that has none."""
         search: Callable[..., list[Hit]] | None = getattr(self.index, "search_pieces", None)
-        return search(view.lines, depth, self.settings.where) if search else []
+        return search(view.lines, depth, where) if search else []
 
     def _match_batch(self, contents: list[Content], folder: str | Path) -> Iterator[Match]:
-        for content, (rankings, frames) in zip(contents, self.rankings(contents, folder=folder), strict=True):
-            groups = [(view.group, own) for view, own in rankings]
-            fused = fuse_views([*groups, ("pictures", pool([seen for _, seen in frames]))], self.settings.weights)
+        found = self.rankings(contents, folder=folder)
+        lists = [self._fused(rankings, frames) for rankings, frames in found]
+        verdicts = self._judge([(hits, main_query(rankings)) for hits, (rankings, _) in zip(lists, found, strict=True)])
+        for content, (rankings, frames), fused, verdict in zip(contents, found, lists, verdicts, strict=True):
             parts = [
                 (view.start, view.end, own[0].product_id)
                 for view, own in rankings
                 if own and view.start is not None and view.end is not None
             ]
-            yield self._explained(content, _Found(fused, frames, parts))
+            yield self._judge.told(self._explained(content, _Found(fused, frames, parts)), verdict)
+
+    def lists(
+        self, contents: Sequence[Content], *, folder: str | Path = ".", where: str | None = None
+    ) -> list[tuple[list[Hit], Query]]:
+        """The fused ranking of each watched content, and the query that stands for it; see ``rankings``."""
+        found = self.rankings(contents, folder=folder, where=where)
+        return [(self._fused(*one), main_query(one[0])) for one in found]
+
+    def _fused(self, rankings: list[tuple[View, list[Hit]]], frames: list[tuple[Keyframe, list[Hit]]]) -> list[Hit]:
+        groups = [(view.group, own) for view, own in rankings]
+        return fuse_views([*groups, ("pictures", pool([seen for _, seen in frames]))], self.settings.weights)
 
     def _explained(self, content: Content, found: _Found) -> Match:
         candidates = {hit.product_id: self._fields(hit.product_id) for hit in found.hits[: max(POOL, self.settings.k)]}
@@ -177,6 +210,12 @@ class Matcher:
             for frame, hit in seen[: min(1, self.settings.evidence)]
         )
         return explain(segments, fields, weights, self.settings.evidence - len(looks)) + looks
+
+
+def main_query(rankings: Sequence[tuple[View, list[Hit]]]) -> Query:
+    """The query that stands for the whole of a content."""
+    whole = [view for view, _ in rankings if view.group == "whole"] or [view for view, _ in rankings if not view.lines]
+    return whole[0].query if whole else Query("")
 
 
 def _listed(written: Intent | Sequence[Intent] | None) -> Sequence[Intent]:

@@ -1,0 +1,76 @@
+"""``llmrec calibrate contents.jsonl --index shop.index --qrels qrels.tsv -o DIR``: what a match is worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from llmrec.cli.manners import emit, table
+from llmrec.errors import InputError
+
+if TYPE_CHECKING:
+    from llmrec.match import Calibration
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command(name="calibrate")(calibrate)
+
+
+def calibrate(
+    input: Annotated[str, typer.Argument(help="Watched contents (.jsonl, .parquet, '-' for stdin).")],
+    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="The index that contents are matched with.")],
+    qrels: Annotated[str, typer.Option(help="The right products: TREC qrels, or pairs as a table or JSON Lines.")],
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="The calibration folder.")],
+    absent: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.999, help="Share of contents to come whose product the catalog does not have."),
+    ] = None,
+    where: Annotated[str | None, typer.Option(metavar="FILTER", help="As 'match' will be called with.")] = None,
+    vision: Annotated[bool, typer.Option("--vision/--no-vision", help="As 'match' will be called with.")] = True,
+    encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a calibration that lies there.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the folds.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Learn from contents whose products are known how probably a match is right."""
+    from llmrec.evaluate import read_qrels
+    from llmrec.match import Matcher, MatchSettings, open_index, unique_ids
+    from llmrec.match import calibrate as fit
+    from llmrec.records import Content
+    from llmrec.storage import read_records
+
+    if output.exists() and not (replace and (output / "manifest.json").is_file()):
+        step = "Name another folder." if replace else "Add --replace, or name another folder."
+        raise InputError(f"{output}: is there already", next_step=step)
+    contents = unique_ids(read_records(input, Content), input)
+    right = read_qrels(qrels)
+    if not any(content.id in right for content in contents):
+        step = "Give qrels whose content ids are those of the contents."
+        raise InputError(f"{qrels}: says nothing of the contents of {input}", next_step=step)
+    pictured = vision and any(content.keyframes for content in contents)
+    opened = open_index(index, encoder=encoder, vision=pictured)
+    matcher = Matcher(opened, settings=MatchSettings(vision=vision, where=where))
+    folder = Path.cwd() if input == "-" else Path(input).parent
+    made = fit(matcher, contents, right, absent=absent, folder=folder, seed=seed)
+    made.save(output, replace=replace)
+    emit(_result(made, output), as_json=as_json, text=_told(made, output))
+
+
+def _result(made: Calibration, output: Path) -> dict[str, Any]:
+    bars = [{"precision": b.precision, "probability": b.probability, "coverage": b.coverage} for b in made.decider.bars]
+    return {"output": str(output), **made.decider.measured, "bars": bars}
+
+
+def _told(made: Calibration, output: Path) -> str:
+    measured = made.decider.measured
+    lines = [
+        f"{output}: calibrated on {measured['contents']:.0f} contents, all figures on contents left out of the fit",
+        f"calibration error {measured['calibration_error']:.3f}, first products right {measured['right']:.3f}",
+    ]
+    if not made.decider.bars:
+        return "\n".join([*lines, "no bar was found above which 8 of 10 first products are right"])
+    rows = [[f"{b.precision:g}", f"{b.coverage:.3f}", f"{b.probability:.3f}"] for b in made.decider.bars]
+    return "\n".join([*lines, table(["--min-precision", "answered", "from probability"], rows)])

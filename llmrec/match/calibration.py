@@ -1,0 +1,209 @@
+"""The artefact of a calibrated decision, and how one is made from contents whose products are known.
+
+::
+
+    calibration = calibrate(Matcher(index), contents, qrels)
+    calibration.save("shop.calibration")
+    Matcher(index, calibration=Calibration.load("shop.calibration"), min_precision=0.95)
+
+On disk: ``decider.json`` (weights, bars, reliability), ``pairs.json`` (words and how many products have them),
+``reliability.png`` and the manifest.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+import numpy as np
+
+from llmrec.errors import ArtefactError, InputError
+from llmrec.match.decision import FEWEST_OF_EACH, Decider, fit_decider
+from llmrec.match.reliability import draw_reliability
+from llmrec.match.signals import WIDTH, names_of, pair_signals, signals
+from llmrec.prompting.pair_features import PairFeatures
+from llmrec.records import Content, Hit, Product, Query
+from llmrec.storage import atomic_folder, read_manifest, write_manifest
+
+if TYPE_CHECKING:
+    from llmrec.index.standing import Standing
+    from llmrec.match.matcher import Matcher
+
+KIND, FORMAT = "calibration", 1
+REMEDY = "Calibrate again: llmrec calibrate CONTENTS --index DIR --qrels FILE -o DIR"
+#: Share of contents whose product the catalog does not have, where the contents themselves do not tell.
+ABSENT = 0.2
+#: Contents that are searched at a time, and share of a catalog that is taken out of it at once.
+BATCH, TAKEN = 64, 0.2
+#: Products whose words are counted.
+COUNTED = 20_000
+
+
+class Verdict(NamedTuple):
+    """How probably the first product is right, and how probably the catalog has none."""
+
+    right: float
+    absent: float
+
+
+class Calibration:
+    """A decider and the counts of words that its pair features need.
+
+    Attributes:
+        parts: Retrievers of the index that it was made with.
+        encoder: Digest of the index's encoder; empty where it has none.
+    """
+
+    def __init__(self, decider: Decider, pairs: PairFeatures, parts: Sequence[str], encoder: str) -> None:
+        self.decider, self.pairs = decider, pairs
+        self.parts, self.encoder = tuple(parts), encoder
+
+    def row(self, hits: Sequence[Hit], standing: Standing, query: Query, product: Product) -> list[float]:
+        """The signals of one list."""
+        own = signals(hits, standing)
+        return [*own.tolist(), *pair_signals(self.pairs, offer_of(query), product).tolist()]
+
+    def judge(self, hits: Sequence[Hit], standing: Standing, query: Query, product: Product) -> Verdict:
+        """What a list is worth; ``product`` is its first.
+
+        Raises:
+            ArtefactError: The index has other retrievers than the one that it was made with.
+        """
+        if standing.parts != self.parts:
+            what = f"made with the retrievers {', '.join(self.parts)}, not {', '.join(standing.parts)}"
+            raise ArtefactError(f"the calibration was {what}", next_step=REMEDY)
+        row = np.array([self.row(hits, standing, query, product)])
+        decider = self.decider
+        right, absent = (float(head.probability(row)[0]) for head in (decider.right, decider.absent))
+        # two models of one list may not say more than there is
+        return Verdict(right, min(absent, 1.0 - right))
+
+    def save(self, folder: str | Path, *, replace: bool = False) -> None:
+        """Write the artefact.
+
+        Raises:
+            FileExistsError: The folder is there and ``replace`` is false.
+            StorageError: The disk refused.
+        """
+        with atomic_folder(folder, replace=replace) as scratch:
+            (scratch / "decider.json").write_bytes(msgspec.json.encode(self.decider))
+            (scratch / "pairs.json").write_bytes(msgspec.json.encode(self.pairs.state()))
+            draw_reliability(self.decider, scratch / "reliability.png")
+            counts = {"contents": int(self.decider.measured["contents"])}
+            about = {"parts": list(self.parts), "encoder": self.encoder}
+            write_manifest(scratch, kind=KIND, format_version=FORMAT, counts=counts, settings=about)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Calibration:
+        """Open a saved calibration.
+
+        Raises:
+            ArtefactError: Not one, damaged, or of another version.
+        """
+        folder = Path(folder)
+        manifest = read_manifest(folder, kind=KIND, format_version=FORMAT, check=True, remedy=REMEDY)
+        try:
+            decider = msgspec.json.decode((folder / "decider.json").read_bytes(), type=Decider)
+            pairs = PairFeatures.from_state(msgspec.json.decode((folder / "pairs.json").read_bytes()))
+            parts, encoder = manifest["settings"]["parts"], str(manifest["settings"]["encoder"])
+            if decider.names != names_of(parts, pairs=True):
+                raise ValueError("it reads other signals")
+        except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
+            raise ArtefactError(f"{folder}: not a calibration ({error})", next_step=REMEDY) from error
+        return cls(decider, pairs, parts, encoder)
+
+
+def offer_of(query: Query) -> dict[str, str]:
+    """A query as an offer: its title, or its text where it has none, and the text."""
+    return {"title": query.title or query.text, "description": query.text if query.title else ""}
+
+
+def calibrate(
+    matcher: Matcher,
+    contents: Iterable[Content],
+    qrels: Mapping[str, Mapping[str, int]],
+    *,
+    absent: float | None = None,
+    folder: str | Path = ".",
+    seed: int = 0,
+) -> Calibration:
+    """Learn from contents whose products are known how far the matcher can be trusted on this catalog.
+
+    Args:
+        matcher: Over the index that contents will be matched with.
+        contents: Watched contents, such as will come; those without a row in ``qrels`` are left out.
+        qrels: Content id to product id to grade; grades above 0 are right. No such product: the catalog has none.
+        absent: Share of contents to come whose product the catalog does not have. For contents that have one, their
+            list in an index without it stands for that. None: as among ``contents`` where at least ``FEWEST_OF_EACH``
+            of them have no product, else ``ABSENT``.
+        folder: Where relative media paths of the contents start.
+        seed: Of the folds.
+
+    Raises:
+        InputError: Too few contents, a share out of range, or an index of another kind.
+    """
+    if absent is not None and not 0 < absent < 1:
+        raise InputError(f"absent={absent}: a share", next_step="Give a number between 0 and 1.")
+    index: Any = matcher.index
+    judged = [content for content in contents if content.id in qrels]
+    known = set(index.ids)
+    true = {c.id: {id for id, grade in qrels[c.id].items() if grade > 0 and id in known} for c in judged}
+    real = sum(not products for products in true.values())
+    share = absent if absent is not None else None if real >= FEWEST_OF_EACH else ABSENT
+    pairs = PairFeatures.fit(islice(index.products, COUNTED))
+    parts = tuple(sorted(part for part in index.retrievers if ":" in part))
+    made = Calibration(_nothing(), pairs, parts, index.encoder_digest)
+    rows: list[list[float]] = []
+    right: list[bool] = []
+    none: list[bool] = []
+    groups: list[str] = []
+    weights: list[float] = []
+
+    def add(over: Matcher, own: Sequence[Content], weight: float, *, without: bool) -> None:
+        searched: Any = over.index
+        for start in range(0, len(own), BATCH):
+            batch = own[start : start + BATCH]
+            lists = over.lists(batch, folder=folder)
+            ids = [[hit.product_id for hit in hits[:WIDTH]] for hits, _ in lists]
+            stood = searched.standing([query for _, query in lists], ids, over.settings.where)
+            for content, (hits, query), standing in zip(batch, lists, stood, strict=True):
+                if hits:
+                    good = set[str]() if without else true[content.id]
+                    rows.append(made.row(hits, standing, query, searched.product(hits[0].product_id)))
+                    right.append(hits[0].product_id in good)
+                    none.append(not good)
+                    groups.append(content.id)
+                    weights.append(weight)
+
+    present = [content for content in judged if true[content.id]]
+    add(matcher, present, 1.0 if share is None else 1 - share, without=False)
+    add(matcher, [content for content in judged if not true[content.id]], share or 1.0, without=False)
+    if share is not None:
+        # taken out of a list afterwards, a product leaves its words behind: a catalog that knows a query's model number
+        # is not one that has never had it
+        for part in _parts(present, true, len(index), seed):
+            thinned = index.without({id for content in part for id in true[content.id]})
+            add(matcher.over(thinned), part, share, without=True)
+    names, table = names_of(parts, pairs=True), np.array(rows).reshape(len(rows), -1)
+    found = fit_decider(table, right, none, groups, names, weights=np.array(weights), seed=seed)
+    made.decider = found.decider
+    return made
+
+
+def _parts(contents: Sequence[Content], true: Mapping[str, set[str]], count: int, seed: int) -> list[list[Content]]:
+    """The contents in parts, so many that the right products of each are a small share of the catalog."""
+    products = len({id for content in contents for id in true[content.id]})
+    parts = max(2, math.ceil(products / (TAKEN * count)))
+    order = np.random.default_rng(seed).permutation(len(contents))
+    return [[contents[i] for i in order[start::parts]] for start in range(parts)]
+
+
+def _nothing() -> Decider:
+    from llmrec.match.decision import Linear
+
+    flat = Linear((), (), (), (), 0.0)
+    return Decider((), flat, flat, (), {}, ())

@@ -1,0 +1,62 @@
+"""An index without some of its products is one that never had them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from llmrec.errors import InputError
+from llmrec.index import Index
+from llmrec.index.lexical import Lexical
+from llmrec.records import Product, Query
+from tests.fakes import FakeEncoder
+
+TITLES = [
+    "sony dslra200w camera",
+    "canon ixus80 camera black",
+    "black camera bag",
+    "sony turntable",
+    "leather bag",
+    "tin toy",
+]
+PRODUCTS = [Product(f"p{i}", title) for i, title in enumerate(TITLES)]
+QUERIES = [Query(text="sony dslra200w"), Query(text="black camera bag"), Query(text="toy"), Query(text="")]
+
+
+def test_words_are_as_rare_as_they_are_then() -> None:
+    # texts of one length, so that the average length, which stays, is that of the rest
+    texts = ["a b c", "a d e", "b d f", "a b g"]
+    gone = np.array([False, True, False, False])
+    thinned, fresh = (
+        Lexical.build(texts).without(gone),
+        Lexical.build([t for t, g in zip(texts, gone, strict=True) if not g]),
+    )
+    assert set(thinned.vocabulary) == {word for word in fresh.vocabulary if word}
+    for query in ("a b", "c g", "e", "d", "b d f a"):
+        words = thinned.words(query)
+        np.testing.assert_allclose(thinned.scores(words)[~gone], fresh.scores(fresh.words(query)), rtol=1e-5)
+        assert thinned.scores(words)[1] == 0
+        assert thinned.known(words) == pytest.approx(fresh.known(fresh.words(query)))
+    twice = thinned.without(np.array([False, False, True, False]))
+    assert set(twice.vocabulary) == {"a", "b", "c", "g"}
+
+
+@pytest.mark.parametrize("encoder", [None, FakeEncoder()])
+def test_the_others_are_found_as_if_it_had_never_been(encoder: FakeEncoder | None, tmp_path: Path) -> None:
+    whole = Index.build(tmp_path / "whole", PRODUCTS, encoder)
+    before = whole.search(QUERIES, 6)
+    thinned = whole.without(["p0", "p5"])
+    fresh = Index.build(tmp_path / "fresh", [p for p in PRODUCTS if p.id not in ("p0", "p5")], encoder)
+    for own, other in zip(thinned.search_by("bm25", QUERIES, 6), fresh.search_by("bm25", QUERIES, 6), strict=True):
+        assert [hit.product_id for hit in own] == [hit.product_id for hit in other]
+    assert all(hit.product_id not in ("p0", "p5") for hits in thinned.search(QUERIES, 6) for hit in hits)
+    assert thinned.search_by("bm25", [Query(text="toy")], 6) == [[]]
+    assert "p0" not in {hit.product_id for hit in thinned.search_pieces([("dslra20", 0.5)], 6)}
+    assert whole.search(QUERIES, 6) == before  # the index itself is as it was
+    assert {h.product_id for hits in thinned.without(["p1"]).search(QUERIES, 6) for h in hits} == {"p2", "p3", "p4"}
+    standing = thinned.standing([QUERIES[0]], [["p3"]])[0]
+    assert not standing.coded and whole.standing([QUERIES[0]], [["p3"]])[0].coded
+    with pytest.raises(InputError, match="no product 'nobody'"):
+        whole.without(["nobody"])
