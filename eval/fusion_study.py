@@ -32,7 +32,7 @@ from llmrec.embed import load_encoder
 from llmrec.evaluate.intervals import bootstrap_means, paired_test
 from llmrec.index import Index
 from llmrec.index.fusion import Candidates, Weights, plain_sum, rrf, zscore
-from llmrec.index.index import DEPTH
+from llmrec.index.searching import DEPTH
 from llmrec.index.scoring import Asked, candidates, nearest
 from llmrec.seams import Encoder
 

@@ -1,64 +1,26 @@
-"""An index that is open: searched by words, by vectors, or by both."""
+"""An index: built, opened, and told of; how it is searched is in ``llmrec.index.searching``."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from copy import copy
-from functools import cached_property
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import msgspec
-import numpy as np
 
-from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
-from llmrec.index.codes import CodeBook
-from llmrec.index.dense import Dense
-from llmrec.index.fusion import FUSIONS, Candidates, FusionChoice, Weights, weights_of, zscore
-from llmrec.index.grams import Grams
-from llmrec.index.lexical import Lexical
+from llmrec.index.fusion import FusionChoice
 from llmrec.index.opening import read_version, same_encoder, told
-from llmrec.index.pictures import BOTH, Pictures
-from llmrec.index.products import ProductTable
-from llmrec.index.scoring import Asked, Near, QueryVectors, candidates, nearest, takes_part
-from llmrec.index.standing import Standing, standing_of
-from llmrec.index.texts import FIELDS, TextChoice
+from llmrec.index.searching import SearchedIndex
+from llmrec.index.texts import TextChoice
 from llmrec.index.tuning import RECALL
-from llmrec.records import Hit, Product, ProductSummary, Query
+from llmrec.records import Product, ProductSummary
 from llmrec.seams import Encoder, ImageEncoder
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
-#: Candidates that each retriever brings in; all of them are then scored by all retrievers.
-DEPTH = 200
-
-
-class Index:
+class Index(SearchedIndex):
     """A catalog that can be searched; made by ``Index.build`` or ``Index.open``."""
-
-    def __init__(self, path: Path, version: Path, manifest: dict[str, Any], encoder: Encoder | None) -> None:
-        self.path = path
-        self._version = version
-        self._manifest = manifest
-        self._encoder = encoder
-        self._queries: QueryVectors | None = None
-        #: Products that are not found; see ``without``.
-        self._gone: NDArray[np.bool_] | None = None
-        self.settings = msgspec.convert(manifest["settings"], IndexSettings)
-        count = int(manifest["counts"]["products"])
-        self._table = ProductTable(version / "products.parquet", count)
-        self._lexical = {field: Lexical.load(version / "lexical" / field, count) for field in FIELDS}
-        self._codes = CodeBook(self._lexical["title"], self._lexical["whole"])
-        self._dense: dict[str, Dense] = {}
-        if manifest["models"]["encoder"]:
-            shape = (count, int(manifest["models"]["encoder"]["dimension"]))
-            self._dense = {field: Dense.load(version / "dense" / field, shape) for field in FIELDS}
-        #: The encoder of pictures that the index was opened with; ``search_pictures`` takes its vectors.
-        self.image_encoder: ImageEncoder | None = None
-        self._pictures = Pictures.load(version, manifest)
 
     @classmethod
     def build(
@@ -157,217 +119,13 @@ class Index:
         model = read_version(Path(path), check=False)[1]["models"][kind]
         return str(model["reference"]) if model else None
 
-    @property
-    def has_pictures(self) -> bool:
-        """Whether ``search_pictures`` can find something."""
-        return self._pictures is not None
-
-    @property
-    def image_digest(self) -> str:
-        """Digest of the encoder of the pictures; empty without pictures."""
-        return str((self._manifest["models"]["image_encoder"] or {"digest": ""})["digest"])
-
-    @property
-    def retrievers(self) -> tuple[str, ...]:
-        """The names that ``search_by`` takes, parts first, ``hybrid`` last; ``search_pictures`` is apart."""
-        parts = [f"bm25:{field}" for field in self._lexical] + [f"dense:{field}" for field in self._dense]
-        return (*parts, "bm25", *(["dense"] if self._dense else []), "hybrid")
-
-    def search(self, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
-        """Find at most ``k`` products for each query by all retrievers together, best first, ties broken by id.
-
-        Args:
-            queries: What is looked for.
-            k: Products per query at most.
-            where: Only products that fit this filter (``llmrec.index.where``): ``price < 50 and brand == "Acme"``.
-
-        Raises:
-            InputError: A filter that cannot be read, ``k`` under 1, or the encoder is missing.
-        """
-        return self.search_by("hybrid", queries, k, where)
-
-    def search_by(self, retriever: str, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
-        """Search by one retriever: a part (``bm25:title``, ``dense:whole``), ``bm25``, ``dense`` or ``hybrid``.
-
-        Raises:
-            InputError: See ``search``; or a retriever that this index does not have.
-        """
-        if k < 1:
-            raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
-        if retriever not in self.retrievers:
-            step = f"Choose one of: {', '.join(self.retrievers)}."
-            raise InputError(f"{self.path}: no retriever {retriever!r}", next_step=step)
-        # "bm25" and "dense" are what they are called: the fields summed, without what the default fusion knows besides
-        fuse = self._fuse if retriever == "hybrid" else FUSIONS["sum"]
-        found: list[list[Hit]] = []
-        for rows, scored in self.scored(queries, retriever, depth=max(DEPTH, k), where=where):
-            if not len(rows):
-                found.append([])
-                continue
-            fused = next(iter(scored.raw.values())) if len(scored.raw) == 1 else fuse(scored)
-            best = self.ranked(rows, fused)[:k]
-            found.append([Hit(self.ids[rows[i]], float(fused[i]), retriever) for i in best])
-        return found
-
-    def scored(
-        self, queries: Sequence[Query], retriever: str = "hybrid", *, depth: int = DEPTH, where: str | None = None
-    ) -> Iterator[tuple[NDArray[np.int64], Candidates]]:
-        """For each query the rows that a retriever brings in, ``depth`` from each part, and their scores unfused.
-
-        Raises:
-            InputError: The encoder is missing, or the filter cannot be read.
-        """
-        kept = self._kept(where)
-        lexical = {f: index for f, index in self._lexical.items() if takes_part(f"bm25:{f}", retriever)}
-        dense = {f: index for f, index in self._dense.items() if takes_part(f"dense:{f}", retriever)}
-        asked = [Asked(query) for query in queries]
-        near: list[dict[str, Near]] = [{} for _ in asked]
-        if dense:
-            near = nearest(asked, dense, self._query_vectors(), depth, kept)
-        for query, close in zip(asked, near, strict=True):
-            yield candidates(query, lexical, dense, close, self._codes, depth, kept)
-
-    def without(self, ids: Iterable[str]) -> Index:
-        """The same index as if some products had never been in it, in memory; this one stays as it is.
-
-        Words that only they have are unknown to it, which leaving them out of a ranking alone does not do.
-
-        Raises:
-            InputError: There is no such product.
-        """
-        gone = np.zeros(len(self), dtype=np.bool_)
-        gone[[self._table.row(id) for id in ids]] = True
-        thinned = copy(self)
-        thinned._gone = gone if self._gone is None else gone | self._gone
-        thinned._lexical = {field: own.without(gone) for field, own in self._lexical.items()}
-        thinned._codes = CodeBook(thinned._lexical["title"], thinned._lexical["whole"])
-        return thinned
-
-    def _kept(self, where: str | None) -> NDArray[np.bool_] | None:
-        """Rows that may be found, or None for all."""
-        kept = None if where is None else self._table.kept(where)
-        if self._gone is None:
-            return kept
-        return ~self._gone if kept is None else kept & ~self._gone
-
-    def standing(
-        self, queries: Sequence[Query], ids: Sequence[Sequence[str]], where: str | None = None
-    ) -> list[Standing]:
-        """How products stand with each retriever, for each query.
-
-        Args:
-            queries: What was looked for.
-            ids: For each query the products that are asked about.
-            where: As for ``search``.
-
-        Raises:
-            InputError: The encoder is missing, the filter cannot be read, or there is no such product.
-        """
-        asked = [[self._table.row(id) for id in own] for own in ids]
-        found = self.scored(queries, where=where)
-        return [standing_of(rows, scored, own) for (rows, scored), own in zip(found, asked, strict=True)]
-
-    @property
-    def encoder_digest(self) -> str:
-        """Digest of the encoder of its vectors; empty without vectors."""
-        return str((self._manifest["models"]["encoder"] or {"digest": ""})["digest"])
-
-    def ranked(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Places of ``rows`` by their scores, best first, ties broken by id."""
-        return np.lexsort((self._table.places[rows], -scores))
-
-    @cached_property
-    def _weights(self) -> Weights:
-        return weights_of(self.settings.weights)
-
-    def _fuse(self, scored: Candidates) -> NDArray[np.float32]:
-        if self.settings.fusion == "zscore":
-            return zscore(scored, self._weights)
-        return FUSIONS[self.settings.fusion](scored)
-
-    def search_pictures(
-        self, vectors: NDArray[np.float32], k: int, retriever: str = BOTH, *, where: str | None = None
-    ) -> list[list[Hit]]:
-        """Find at most ``k`` products that look like each picture, best first, ties broken by id.
-
-        Args:
-            vectors: By the index's image encoder, float32 ``[n, d]``.
-            k: Products per picture at most.
-            retriever: ``vision:images``, ``vision:title``, or their sum, ``vision``.
-            where: As for ``search``.
-
-        Returns:
-            Hits scored in deviations from the mean over the catalog, by ``vision:images`` or ``vision:title``,
-            whichever speaks the louder; empty lists for an index without pictures.
-
-        Raises:
-            InputError: Vectors of another length, or that are not numbers; ``k`` under 1.
-        """
-        if k < 1:
-            raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
-        if self._pictures is None:
-            return [[] for _ in vectors]
-        kept = self._kept(where)
-        return self._pictures.search(vectors, k, self.ids, self._table.places, retriever, kept)
-
-    @property
-    def ids(self) -> list[str]:
-        """Ids of the products, in the order of the catalog."""
-        return self._table.ids
-
-    @property
-    def products(self) -> list[Product]:
-        """The products, in the order of the catalog; read when first asked for."""
-        return self._table.records
-
-    def product(self, product_id: str) -> Product:
-        """A product by its id.
-
-        Raises:
-            InputError: The index has no such product.
-        """
-        return self.products[self._table.row(product_id)]
-
-    def count(self, where: str) -> int:
-        """How many products fit a filter.
-
-        Raises:
-            InputError: It cannot be read.
-        """
-        return int(self._table.kept(where).sum())
-
     def info(self) -> dict[str, Any]:
         """What the manifest says: counts, settings, encoder, version, when it was built, bytes on disk."""
         names = [*self.retrievers, *(self._pictures.retrievers if self._pictures else ())]
         return {"path": str(self.path), **told(self._version.name, self._manifest), "retrievers": names}
-
-    def search_pieces(self, lines: Iterable[tuple[str, float]], k: int, where: str | None = None) -> list[Hit]:
-        """Find at most ``k`` products by pieces of words, for text that was misread; see ``Grams.search``.
-
-        Raises:
-            InputError: The filter cannot be read.
-        """
-        return self._grams.search(lines, k, self._kept(where))
-
-    @cached_property
-    def _grams(self) -> Grams:
-        return Grams.build(self.ids, self._table.texts("title"))
 
     @property
     def version_digest(self) -> str:
         """Digest of the files of the open version: the same if and only if the same index is searched."""
         files = sorted((name, entry["sha256"]) for name, entry in self._manifest["files"].items())
         return hashlib.sha256(repr(files).encode()).hexdigest()
-
-    def __len__(self) -> int:
-        return int(self._manifest["counts"]["products"])
-
-    def _query_vectors(self) -> QueryVectors:
-        if self._encoder is None:
-            built = self._manifest["models"]["encoder"]
-            cut = f", dimension={built['dimension']}" if built.get("cut") else ""
-            step = f"Open it with Index.open(path, load_encoder({built['reference']!r}{cut})), or search by 'bm25'."
-            raise InputError(f"{self.path}: was opened without its encoder", next_step=step)
-        if self._queries is None:
-            self._queries = QueryVectors(self._encoder)
-        return self._queries
