@@ -32,8 +32,8 @@ from llmrec.embed import load_encoder
 from llmrec.evaluate.intervals import bootstrap_means, paired_test
 from llmrec.index import Index
 from llmrec.index.fusion import Candidates, Weights, plain_sum, rrf, zscore
-from llmrec.index.searching import DEPTH
 from llmrec.index.scoring import Asked, candidates, nearest
+from llmrec.index.searching import DEPTH
 from llmrec.seams import Encoder
 
 PARTS = ("bm25:title", "bm25:whole", "bm25", "dense:title", "dense:whole", "dense")

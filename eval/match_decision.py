@@ -141,11 +141,14 @@ def told(answers: list[Answer]) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     counts = rng.multinomial(len(components), np.full(len(components), 1 / len(components)), size=RESAMPLES)
     drawn = np.array([figures(np.maximum(count[member], 1e-9)) for count in counts])
-    low, high = np.nanquantile(drawn, 0.025, axis=0), np.nanquantile(drawn, 0.975, axis=0)
-    return {
-        name: {"value": round(float(p), 4), "low": round(float(a), 4), "high": round(float(b), 4)}
-        for name, p, a, b in zip(names, point, low, high, strict=True)
-    }
+    found = {}
+    for name, value, column in zip(names, point, drawn.T, strict=True):
+        known = column[np.isfinite(column)]
+        ends = np.quantile(known, [0.025, 0.975]) if len(known) else (None, None)
+        # a bar that answers nothing has no precision
+        rounded = [round(float(v), 4) if v is not None and np.isfinite(v) else None for v in (value, *ends)]
+        found[name] = dict(zip(("value", "low", "high"), rounded, strict=True))
+    return found
 
 
 def main() -> None:
@@ -179,7 +182,8 @@ def main() -> None:
         result["tables"][name] = {"answers": len(answers), **told(answers), "draws": draws}
         print(f"\n{name}: {len(answers)} answers of {chosen.draws} draws")
         for key, figure in told(answers).items():
-            print(f"  {key:28} {figure['value']:.3f} [{figure['low']:.3f}, {figure['high']:.3f}]", flush=True)
+            value, low, high = ("–" if v is None else f"{v:.3f}" for v in figure.values())
+            print(f"  {key:28} {value} [{low}, {high}]", flush=True)
     chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
