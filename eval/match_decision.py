@@ -37,6 +37,8 @@ from llmrec.records import Content
 TARGET = Path(__file__).parent / "results" / "match_decision.json"
 TAKEN = 0.2
 RESAMPLES = 2000
+#: Parts of the calibrating half whose products are taken out at once, for the bar on the raw score.
+PARTS = 3
 
 
 class Answer(NamedTuple):
@@ -103,13 +105,16 @@ def one_draw(table: Table, encoder: Any, precision: float, seed: int) -> tuple[l
 def _score_bar(matcher: Matcher, contents: list[Content], right: dict[str, set[str]], precision: float) -> float:
     """The bar on the raw score that the calibrating half gives for a precision, by the same rule and the same lists."""
     scores, truth, weights = [], [], []
-    for one, (hits, _) in zip(contents, matcher.lists(contents), strict=True):
-        without = [hit for hit in hits if hit.product_id not in right[one.id]]
-        for own, weight in ((hits, 1 - TAKEN), (without, TAKEN)):
-            if own:
-                scores.append(own[0].score)
-                truth.append(own[0].product_id in right[one.id])
-                weights.append(weight)
+    lists = [(one, hits, 1 - TAKEN) for one, (hits, _) in zip(contents, matcher.lists(contents), strict=True)]
+    for number in range(PARTS):
+        part = contents[number::PARTS]
+        thinned = matcher.over(matcher.index.without({id for one in part for id in right[one.id]}))  # type: ignore[attr-defined]
+        lists += [(one, hits, TAKEN) for one, (hits, _) in zip(part, thinned.lists(part), strict=True)]
+    for one, hits, weight in lists:
+        if hits:
+            scores.append(hits[0].score)
+            truth.append(hits[0].product_id in right[one.id])
+            weights.append(weight)
     found = bars(np.array(scores), np.array(truth), np.array(weights))
     return next((bar.probability for bar in found if bar.precision >= precision - 1e-9), float("inf"))
 

@@ -45,7 +45,8 @@ def build(
         float, typer.Option(min=0.01, max=1.0, help="Share of the nearest that approximate search is tuned to find.")
     ] = 0.95,
     memory: Annotated[
-        float | None, typer.Option(min=0.001, metavar="GB", help="Memory that the search of vectors may take.")
+        float | None,
+        typer.Option(min=0.001, metavar="GB", help="Memory that auto may take for the texts' vectors."),
     ] = None,
     fusion: Annotated[str | None, typer.Option(help="How scores of words and vectors become one.")] = None,
     map: Annotated[list[str] | None, typer.Option("--map", metavar="FIELD=COLUMN", help="As 'catalog import'.")] = None,

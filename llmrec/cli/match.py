@@ -80,6 +80,9 @@ def match(
     if merge and not (input == output == "-" and not run):
         step = "Use it as: llmrec watch --live … -o - | llmrec match - --index … -o - --merge"
         raise InputError("--merge is for streams from pipe to pipe", next_step=step)
+    if merge and calibration:
+        step = "Leave one of them out."
+        raise InputError("--merge adds windows up, of which a calibration says nothing", next_step=step)
     how = MatchSettings(k=k, vision=vision, where=where)
     trust = _trusted(calibration, min_precision)
     if where:

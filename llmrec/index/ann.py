@@ -128,6 +128,11 @@ class Ann:
         return int(self._index.ntotal)
 
     @property
+    def cells(self) -> int:
+        """Cells that the vectors lie in; 0 for a graph."""
+        return _cells(self._index)
+
+    @property
     def dimension(self) -> int:
         """Length of the vectors."""
         return int(self._index.d)

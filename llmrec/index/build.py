@@ -82,7 +82,10 @@ def build_version(
     pictures, pictured = None, PictureCounts()
     if image_encoder is not None:
         titles = [text["title"] for text in texts]
-        pictures, pictured = Pictures.build(rows, titles, image_encoder, images_root, progress)
+        # a factory string was written for the length of the texts' vectors
+        family = settings.dense if settings.dense in FAMILIES else "auto"
+        looks = {"dense": family, "recall": settings.recall}
+        pictures, pictured = Pictures.build(rows, titles, image_encoder, images_root, progress, **looks)  # type: ignore[arg-type]
     with new_version(path) as folder:
         write_parquet(folder / "products.parquet", rows, Product)
         for field in FIELDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ SAMPLE = 4096
 FEW, SPARSE = 20_000, 0.1
 #: Vectors on which families are compared where there are more.
 TRIED_ON = 1_000_000
+#: Cells are looked into until they hold so many times the wanted vectors on average.
+ROOM = 4
 #: Vectors that a filtered search reads into memory at a time.
 PART = 65_536
 
@@ -162,6 +165,10 @@ class Dense:
         assert self.ann is not None
         effort, count = effort or self.ann.effort, len(self.vectors)
         k = min(k, count if rows is None else len(rows))
+        if effort.probes:
+            # tuned for ten: cells that hold too few for more are not enough
+            enough = math.ceil(ROOM * k * self.ann.cells / count)
+            effort = Effort(max(effort.probes, enough), effort.breadth, effort.refine)
         if rows is not None:
             # as many of the kept are met as without a filter
             more = count / max(1, len(rows))
@@ -169,11 +176,15 @@ class Dense:
         coarse = is_coarse(self.ann.factory)
         wanted = min(count, k * effort.refine) if coarse else k
         found = [own[own >= 0] for own in self.ann.search(queries, wanted, rows=rows, effort=effort)]
-        if not coarse:
-            return found
-        return [
-            own[np.argsort(-self.similarity(q, own), kind="stable")][:k] for q, own in zip(queries, found, strict=True)
-        ]
+        if coarse:
+            pairs = zip(queries, found, strict=True)
+            found = [own[np.argsort(-self.similarity(query, own), kind="stable")][:k] for query, own in pairs]
+        # a filter that keeps what lies elsewhere than the query can leave it with nothing
+        short = [number for number, own in enumerate(found) if len(own) < k] if rows is not None else []
+        if short and rows is not None:
+            for number, own in zip(short, self._nearest_of(queries[short], rows, k), strict=True):
+                found[number] = own
+        return found
 
     def _nearest_of(self, queries: NDArray[np.float32], rows: NDArray[np.int64], k: int) -> list[NDArray[np.int64]]:
         """The nearest of ``rows``, compared one and all; their vectors are read a part at a time."""

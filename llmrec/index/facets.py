@@ -99,7 +99,7 @@ class Facets:
         if wanted.operator == "exists":
             return column.codes >= 0
         if wanted.operator == "contains":
-            piece = _folded(str(wanted.values[0]))
+            piece = str(wanted.values[0]) if wanted.field == "id" else _folded(str(wanted.values[0]))
             return column.where(lambda value: piece in value)
         numbers = [float(value) for value in wanted.values if isinstance(value, float)]
         if wanted.operator != "==":
@@ -107,7 +107,8 @@ class Facets:
             return column.where(lambda value: (own := _number(value)) is not None and order(own, numbers[0]))
         exactly = (lambda text: text) if wanted.field == "id" else _folded
         texts = {exactly(value) for value in wanted.values if isinstance(value, str)}
-        return column.where(lambda value: value in texts or (bool(numbers) and _number(value) in numbers))
+        equal = set(numbers)
+        return column.where(lambda value: value in texts or (bool(equal) and _number(value) in equal))
 
     def _by_price(self, wanted: Compare) -> Mask:
         amounts, currencies, several = self._money()
@@ -128,7 +129,7 @@ class Facets:
         codes, paths = self._paths()
         if wanted.operator == "exists":
             return codes >= 0
-        asked = [_levels(str(value)) for value in wanted.values]
+        asked = {_levels(str(value)) for value in wanted.values}
 
         def fits(path: tuple[str, ...]) -> bool:
             if wanted.operator == "==":

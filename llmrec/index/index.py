@@ -54,7 +54,7 @@ class Index(SearchedIndex):
                 into cells, ``ivf-disk`` with the vectors left on disk, ``auto`` chooses by size; or a FAISS factory
                 string (``llmrec.index.families``).
             recall: Share of the true ten nearest that an approximate search is tuned to find.
-            memory: Bytes that the search of vectors may take; ``auto`` keeps to it. None: any.
+            memory: Bytes that the search of the texts' vectors may take; ``auto`` keeps to it. None: any.
             fusion: How the retrievers' scores become one; see ``llmrec.index.fusion``.
             replace: Whether an index that lies there is replaced; it stays until the new one is whole.
             progress: Wraps the loops over texts and pictures that are encoded: (items, label, total).

@@ -22,6 +22,7 @@ import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
 from llmrec.index.dense import Dense, unit_or_zero
+from llmrec.index.tuning import RECALL
 from llmrec.records import Hit, Product
 from llmrec.seams import ImageEncoder
 from llmrec.storage.pictures import SIDE, read_picture
@@ -72,6 +73,9 @@ class Pictures:
         encoder: ImageEncoder,
         root: str | Path | None,
         progress: Callable[[Iterable[Any], str, int], Iterator[Any]] | None = None,
+        *,
+        dense: str = "auto",
+        recall: float = RECALL,
     ) -> tuple[Pictures, PictureCounts]:
         """Encode the pictures that products name: local files; addresses are never fetched.
 
@@ -81,6 +85,8 @@ class Pictures:
             encoder: Gives the vectors.
             root: Where relative paths start; None: the working folder.
             progress: Wraps the loop over batches: (items, label, total).
+            dense: How vectors are found, and with what recall; see ``Dense.build``.
+            recall: The share of the nearest that is found.
 
         Raises:
             ArtefactError: The encoder gave vectors that are not numbers.
@@ -99,13 +105,14 @@ class Pictures:
         rows = np.array([row for row, _ in kept], dtype=np.int64)
         vectors = np.array([vector for _, vector in kept], dtype=np.float32).reshape(-1, encoder.dimension)
         ids = [products[row].id for row in rows]
-        images = Dense.build(unit_or_zero(vectors, ids, encoder.reference))
+        images = Dense.build(unit_or_zero(vectors, ids, encoder.reference), dense, recall=recall)
         texts = None
         if encoder.joint:
             unique = list(dict.fromkeys(titles))
             place = {title: number for number, title in enumerate(unique)}
             encoded = encoder.encode_texts(unique)[[place[title] for title in titles]]
-            texts = Dense.build(unit_or_zero(encoded, [product.id for product in products], encoder.reference))
+            own = [product.id for product in products]
+            texts = Dense.build(unit_or_zero(encoded, own, encoder.reference), dense, recall=recall)
         counts = PictureCounts(
             embedded=len(rows),
             products=len(set(rows.tolist())),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -48,22 +49,23 @@ class QueryVectors:
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
+        self._lock = Lock()
         self._known: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
 
     def encode(self, texts: Sequence[str], kind: Literal["query"]) -> list[NDArray[np.float32]]:
         """The vector of each text."""
-        known = self._known
-        wanted = dict.fromkeys(texts)
-        missing = [text for text in wanted if text not in known]
+        with self._lock:
+            found = {text: self._known[text] for text in dict.fromkeys(texts) if text in self._known}
+        missing = [text for text in dict.fromkeys(texts) if text not in found]
         if missing:
-            known.update(zip(missing, self._encoder.encode(missing, kind=kind), strict=True))
-        found = []
-        for text in texts:
-            known.move_to_end(text)
-            found.append(known[text])
-        while len(known) > REMEMBERED:
-            known.popitem(last=False)
-        return found
+            found.update(zip(missing, self._encoder.encode(missing, kind=kind), strict=True))
+        with self._lock:
+            for text, vector in found.items():
+                self._known[text] = vector
+                self._known.move_to_end(text)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        return [found[text] for text in texts]
 
 
 class Near(NamedTuple):

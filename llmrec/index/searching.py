@@ -68,6 +68,11 @@ class SearchedIndex:
         return str((self._manifest["models"]["image_encoder"] or {"digest": ""})["digest"])
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that ``retrievers`` sum up, in alphabetical order."""
+        return tuple(sorted(name for name in self.retrievers if ":" in name))
+
+    @property
     def retrievers(self) -> tuple[str, ...]:
         """The names that ``search_by`` takes, parts first, ``hybrid`` last; ``search_pictures`` is apart."""
         parts = [f"bm25:{field}" for field in self._lexical] + [f"dense:{field}" for field in self._dense]
@@ -165,7 +170,8 @@ class SearchedIndex:
         """
         asked = [[self._table.row(id) for id in own] for own in ids]
         found = self.scored(queries, where=where)
-        return [standing_of(rows, scored, own) for (rows, scored), own in zip(found, asked, strict=True)]
+        parts = self.parts
+        return [standing_of(rows, scored, own, parts) for (rows, scored), own in zip(found, asked, strict=True)]
 
     @property
     def encoder_digest(self) -> str:
@@ -234,7 +240,16 @@ class SearchedIndex:
         Raises:
             InputError: It cannot be read.
         """
-        return int(self._table.kept(where).sum())
+        return len(self.ids_where(where))
+
+    def ids_where(self, where: str | None) -> list[str]:
+        """Ids of the products that fit a filter; of all that can be found without one.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        kept = self._kept(where)
+        return list(self.ids) if kept is None else [self.ids[row] for row in np.flatnonzero(kept)]
 
     def search_pieces(self, lines: Iterable[tuple[str, float]], k: int, where: str | None = None) -> list[Hit]:
         """Find at most ``k`` products by pieces of words, for text that was misread; see ``Grams.search``.

@@ -34,20 +34,22 @@ class Standing(NamedTuple):
     other: NDArray[np.bool_]
 
 
-def standing_of(rows: NDArray[np.int64], scored: Candidates, asked: Sequence[int]) -> Standing:
+def standing_of(rows: NDArray[np.int64], scored: Candidates, asked: Sequence[int], parts: tuple[str, ...]) -> Standing:
     """The standing of some rows of the catalog among the candidates of a query.
 
     Args:
         rows: The candidates.
         scored: Their scores.
         asked: The rows that are asked about, in the order in which they are wanted.
+        parts: Of the index; one that took no part, since the query has no text, says 0 of every product.
     """
     place = {int(row): i for i, row in enumerate(rows)}
-    parts = tuple(sorted(scored.z))
     z = np.zeros((len(asked), len(parts)), dtype=np.float32)
     raw = np.zeros_like(z)
     other = np.zeros(len(asked), dtype=np.bool_)
     for column, part in enumerate(parts):
+        if part not in scored.z:
+            continue
         low, least = (float(v.min()) if len(v) else 0.0 for v in (scored.z[part], scored.raw[part]))
         for i, row in enumerate(asked):
             at = place.get(row)

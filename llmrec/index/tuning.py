@@ -34,18 +34,27 @@ def asked_from(
     Args:
         vectors: float32 ``[n, d]``, of the index.
         others: What else is known of the same rows (the titles, for whole texts): as unlike a product's text as a query
-            is. None: from each drawn vector and two of its ten nearest the fourth corner of their parallelogram, which
-            lies among them and is none of them.
+            is. None, or where it is the same: from the drawn vector and two of its ten nearest the fourth corner of
+            their parallelogram, which lies among them and is none of them.
         size: Queries at most.
         seed: Of the draw.
     """
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(len(vectors), min(size, len(vectors)), replace=False))
-    if others is not None:
-        return np.ascontiguousarray(others[rows])
     drawn = np.ascontiguousarray(vectors[rows])
-    if len(vectors) < 3:
-        return drawn
+    found = drawn if others is None else np.ascontiguousarray(others[rows])
+    # a product whose title is all its text has one vector for both
+    same = (found == drawn).all(axis=1)
+    if len(vectors) >= 3 and same.any():
+        found = found.copy()
+        found[same] = _corners(vectors, drawn[same], rows[same], rng)
+    return found
+
+
+def _corners(
+    vectors: NDArray[np.float32], drawn: NDArray[np.float32], rows: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """For each drawn vector the fourth corner of its parallelogram with two of its nearest, of unit length."""
     near = neighbours(drawn, vectors, NEAREST + 1)
     pairs = [rng.choice(own[own != row], 2, replace=False) for own, row in zip(near, rows, strict=True)]
     corners = np.stack([vectors[one] + vectors[other] - v for (one, other), v in zip(pairs, drawn, strict=True)])

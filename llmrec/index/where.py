@@ -28,7 +28,7 @@ NUMBERS = ("price",)
 WORDS = {"and", "or", "not", "in", "contains", "under", "missing", "exists", "true", "false"}
 
 #: Longest text, deepest nesting and longest list: a filter that comes from outside may not tire the machine.
-LONGEST, DEEPEST, MOST_VALUES = 20_000, 50, 5_000
+LONGEST, DEEPEST, MOST_VALUES, MOST_COMPARISONS = 20_000, 50, 5_000, 100
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -63,7 +63,7 @@ class _Parser:
         self._text = text
         self._tokens = self._lexed()
         self._at = 0
-        self._depth = 0
+        self._depth = self._compared = 0
 
     def whole(self) -> Filter:
         if self._next.kind == "end":
@@ -133,6 +133,9 @@ class _Parser:
 
     def _comparison(self) -> Filter:
         start = self._next
+        self._compared += 1
+        if self._compared > MOST_COMPARISONS:
+            raise self._fault("compares too often", f"Use at most {MOST_COMPARISONS} comparisons; lists count as one.")
         field, key = self._field()
         if self._take("missing"):
             return Not(Compare(field, "exists", (), key))
@@ -140,6 +143,8 @@ class _Parser:
             return Compare(field, "exists", (), key)
         negated = self._take("not") is not None
         if self._take("in"):
+            if field == "in_stock":
+                raise _fault(self._text, start.start, "asks 'in' of in_stock", "Write in_stock, or not in_stock.")
             return _negated(Compare(field, "==", self._values(field, "=="), key), negated)
         if negated:
             raise self._fault("has 'not' where 'in' must follow", 'Write brand not in ["Acme"].')
@@ -197,7 +202,8 @@ class _Parser:
         value: str | float | Money
         if token.kind == "number":
             value = float(token.text)
-            if self._next.kind == "word" and re.fullmatch("[A-Z]{3}", self._next.text):
+            currency = self._next
+            if re.fullmatch("[A-Z]{3}", currency.text) and currency.text.lower() not in WORDS:
                 value = Money(value, self._next.text)
                 self._at += 1
         elif token.kind == "string":

@@ -144,18 +144,18 @@ def calibrate(
         seed: Of the folds.
 
     Raises:
-        InputError: Too few contents, a share out of range, or an index of another kind.
+        InputError: Too few contents, one whose media has not been watched, or a share out of range.
     """
     if absent is not None and not 0 < absent < 1:
         raise InputError(f"absent={absent}: a share", next_step="Give a number between 0 and 1.")
     index: Any = matcher.index
     judged = [content for content in contents if content.id in qrels]
-    known = set(index.ids)
+    known = set(index.ids_where(matcher.settings.where))
     true = {c.id: {id for id, grade in qrels[c.id].items() if grade > 0 and id in known} for c in judged}
     real = sum(not products for products in true.values())
     share = absent if absent is not None else None if real >= FEWEST_OF_EACH else ABSENT
     pairs = PairFeatures.fit(islice(index.products, COUNTED))
-    parts = tuple(sorted(part for part in index.retrievers if ":" in part))
+    parts = index.parts
     made = Calibration(_nothing(), pairs, parts, index.encoder_digest)
     rows: list[list[float]] = []
     right: list[bool] = []
@@ -180,14 +180,17 @@ def calibrate(
                     weights.append(weight)
 
     present = [content for content in judged if true[content.id]]
+    missing = [content for content in judged if not true[content.id]]
+    # those that have none and those that stand for such weigh ``share`` together
+    apart = 1.0 if share is None else share * len(present) / len(judged)
     add(matcher, present, 1.0 if share is None else 1 - share, without=False)
-    add(matcher, [content for content in judged if not true[content.id]], share or 1.0, without=False)
+    add(matcher, missing, apart, without=False)
     if share is not None:
         # taken out of a list afterwards, a product leaves its words behind: a catalog that knows a query's model number
         # is not one that has never had it
         for part in _parts(present, true, len(index), seed):
             thinned = index.without({id for content in part for id in true[content.id]})
-            add(matcher.over(thinned), part, share, without=True)
+            add(matcher.over(thinned), part, apart, without=True)
     names, table = names_of(parts, pairs=True), np.array(rows).reshape(len(rows), -1)
     found = fit_decider(table, right, none, groups, names, weights=np.array(weights), seed=seed)
     made.decider = found.decider

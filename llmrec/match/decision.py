@@ -134,9 +134,10 @@ def fit_decider(
     weight = np.ones(len(rows)) if weights is None else np.asarray(weights, dtype=np.float64)
     for what, answers in (("whose first product is right", truth), ("whose product the catalog does not have", none)):
         few = min(int(answers.sum()), int((~answers).sum()))
-        if len(rows) < FEWEST or few < FEWEST_OF_EACH:
-            told = f"{len(rows)} contents, {int(answers.sum())} {what}"
-            step = f"Give at least {FEWEST} contents with qrels, {FEWEST_OF_EACH} of each kind."
+        count = len(set(groups))
+        if count < FEWEST or few < FEWEST_OF_EACH:
+            told = f"{count} contents, {int(answers.sum())} of {len(rows)} lists {what}"
+            step = f"Give at least {FEWEST} contents with qrels, {FEWEST_OF_EACH} lists of each kind."
             raise InputError(f"too little to calibrate on: {told}", next_step=step)
     folds = _folds(groups, seed)
     lists = [i for i, name in enumerate(names) if not name.startswith("pair ")]

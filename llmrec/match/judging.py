@@ -21,8 +21,10 @@ class Judge:
         ArtefactError: A calibration made with another encoder than the index has.
     """
 
-    def __init__(self, index: Any, calibration: Calibration | None, min_precision: float | None) -> None:
-        self._index, self._calibration = index, calibration
+    def __init__(
+        self, index: Any, calibration: Calibration | None, min_precision: float | None, where: str | None = None
+    ) -> None:
+        self._index, self._calibration, self._where = index, calibration, where
         self._bar: float | None = None
         if calibration is None:
             if min_precision is not None:
@@ -41,7 +43,7 @@ class Judge:
         queries = [query for _, query in lists]
         ids = [[hit.product_id for hit in hits[:WIDTH]] for hits, _ in lists]
         verdicts: list[Verdict | None] = []
-        for (hits, query), standing in zip(lists, self._index.standing(queries, ids), strict=True):
+        for (hits, query), standing in zip(lists, self._index.standing(queries, ids, self._where), strict=True):
             if not hits:
                 verdicts.append(Verdict(0.0, 1.0))
                 continue

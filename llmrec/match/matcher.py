@@ -93,8 +93,8 @@ class Matcher:
         min_precision: float | None = None,
     ) -> None:
         self.index = index
-        self._judge = Judge(index, calibration, min_precision)
         self.settings = settings or MatchSettings()
+        self._judge = Judge(index, calibration, min_precision, self.settings.where)
         # bounded, so that a run over millions of products stays within memory
         self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._watch = watch
@@ -168,8 +168,13 @@ class Matcher:
     def lists(
         self, contents: Sequence[Content], *, folder: str | Path = ".", where: str | None = None
     ) -> list[tuple[list[Hit], Query]]:
-        """The fused ranking of each watched content, and the query that stands for it; see ``rankings``."""
-        found = self.rankings(contents, folder=folder, where=where)
+        """The fused ranking of each content, and the query that stands for it; see ``rankings``.
+
+        Raises:
+            InputError: A content's media has not been watched, or cannot be.
+        """
+        seen = [self._seen(content, folder) for content in contents]
+        found = self.rankings(seen, folder=folder, where=where)
         return [(self._fused(*one), main_query(one[0])) for one in found]
 
     def _fused(self, rankings: list[tuple[View, list[Hit]]], frames: list[tuple[Keyframe, list[Hit]]]) -> list[Hit]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from types import TracebackType
 
 from llmrec.errors import ArtefactError, InputError, disk_error
+from llmrec.storage.atomic import atomic_file
 
 _HEAD = struct.Struct("<III")
 _MARK = struct.Struct("<8sQI")
@@ -62,7 +63,7 @@ class Journal:
             if not _beside(path, ".ack").exists():
                 # nothing was ever acknowledged: what lies here was written by a process that died in its first entry
                 os.ftruncate(file, 0)
-                _mark(path, 0)
+                _first_mark(path)
             end = _acknowledged(path)
             if os.fstat(file).st_size < end:
                 raise _damage(path, f"it ends at {os.fstat(file).st_size}, {end} bytes were written")
@@ -96,7 +97,8 @@ class Journal:
             os.fdatasync(self._file)
             _mark(self.path, self._end + len(data))
         except OSError as error:
-            with suppress(OSError):
+            with suppress(OSError):  # the mark first: it may count what is cut off now
+                _mark(self.path, self._end)
                 os.ftruncate(self._file, self._end)
             raise disk_error(error, self.path) from error
         self._end += len(data)
@@ -188,14 +190,24 @@ def _crc_of_length(length: int) -> int:
 
 def _mark(path: Path, end: int) -> None:
     """Say up to where the file holds: one write of 20 bytes, which a kill of the process does not tear."""
-    body = struct.pack("<8sQ", _MAGIC, end)
-    handle = os.open(_beside(path, ".ack"), os.O_WRONLY | os.O_CREAT, 0o666)
+    handle = os.open(_beside(path, ".ack"), os.O_WRONLY)
     try:
-        if os.pwrite(handle, body + struct.pack("<I", zlib.crc32(body)), 0) != _MARK.size:
+        if os.pwrite(handle, _sealed(end), 0) != _MARK.size:
             raise OSError(28, os.strerror(28), str(path))
         os.fdatasync(handle)
     finally:
         os.close(handle)
+
+
+def _first_mark(path: Path) -> None:
+    """The mark of an empty file; it is there whole or not at all."""
+    with atomic_file(_beside(path, ".ack")) as file:
+        file.write(_sealed(0))
+
+
+def _sealed(end: int) -> bytes:
+    body = struct.pack("<8sQ", _MAGIC, end)
+    return body + struct.pack("<I", zlib.crc32(body))
 
 
 def _acknowledged(path: Path) -> int:

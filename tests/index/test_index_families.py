@@ -139,6 +139,17 @@ def test_what_else_is_known_of_the_products_asks_for_them() -> None:
     asked = asked_from(VECTORS, titles, size=50)
     assert len(asked) == 50 and {row.tobytes() for row in asked} <= {row.tobytes() for row in titles}
     assert len(asked_from(VECTORS[:2])) == 2
+    # a catalog of titles alone has one vector for both fields
+    alike = asked_from(VECTORS, VECTORS, size=50)
+    assert not {row.tobytes() for row in alike} & {row.tobytes() for row in VECTORS}
+
+
+def test_more_than_ten_are_found_too() -> None:
+    built = Dense.build(VECTORS, "ivf-disk", recall=0.5)
+    true = np.argsort(-QUERIES @ VECTORS.T, axis=1)[:, :300]
+    found = built.top(QUERIES, 300)
+    assert min(map(len, found)) >= 250
+    assert np.mean([len(np.intersect1d(a, b)) / 300 for a, b in zip(found, true, strict=True)]) > 0.5
 
 
 def test_vectors_of_zeros_do_no_harm() -> None:

@@ -75,6 +75,10 @@ def kept(where: str, products: list[Product] = PRODUCTS) -> str:
         ("extra.n >= 3", "d"),
         ("extra.n == 3", "d"),
         ("in_stock", "de"),
+        ("price < 45 EUR AND brand exists OR in_stock", "ade"),
+        ("price < 45 EUR and brand exists", "a"),
+        ('id contains "a"', "a"),
+        ('id contains "A"', ""),
         ("in_stock == false", "abc"),
         ("not in_stock and in_stock exists", "c"),
         ("in_stock missing", "ab"),
@@ -114,6 +118,8 @@ def test_prices_in_several_currencies_want_one_named() -> None:
         ("brand == 5 EUR", "amount of money"),
         ("brand not 5", "'in' must follow"),
         ("in_stock == 5", "other than true or false"),
+        ("in_stock in [true]", "'in' of in_stock"),
+        (" or ".join(["in_stock"] * 101), "compares too often"),
         ("attributes", "where '\\[' is expected"),
         ("attributes. == 3", "no name after"),
         ("not", "a field is expected"),
@@ -257,6 +263,18 @@ def test_the_nearest_of_those_kept_are_found(choice: str, share: float, monkeypa
     assert all(mask[rows].all() and len(set(rows.tolist())) == 10 for rows in found)
     shared = sum(len(set(own.tolist()) & set(best.tolist())) for own, best in zip(found, exact, strict=True))
     assert shared == 200 if share < 0.1 or choice == "exact" else shared >= 190
+
+
+def test_a_filter_that_keeps_what_lies_elsewhere_still_finds_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llmrec.index.dense.FEW", 100)
+    rng = np.random.default_rng(0)
+    sides = np.repeat([[1.0], [-1.0]], 1500, axis=0) * np.eye(16)[0] + 0.1 * rng.normal(size=(3000, 16))
+    vectors = (sides / np.linalg.norm(sides, axis=1, keepdims=True)).astype(np.float32)
+    kept = np.arange(3000) >= 1500
+    dense = Dense.build(vectors, "ivf-disk")
+    for rows, query in zip(dense.top(vectors[:5], 50, kept), vectors[:5], strict=True):
+        exact = 1500 + np.argsort(-(vectors[1500:] @ query))[:50]
+        assert set(rows.tolist()) == set(exact.tolist())
 
 
 def test_none_kept_finds_none() -> None:

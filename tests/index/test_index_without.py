@@ -58,5 +58,7 @@ def test_the_others_are_found_as_if_it_had_never_been(encoder: FakeEncoder | Non
     assert {h.product_id for hits in thinned.without(["p1"]).search(QUERIES, 6) for h in hits} == {"p2", "p3", "p4"}
     standing = thinned.standing([QUERIES[0]], [["p3"]])[0]
     assert not standing.coded and whole.standing([QUERIES[0]], [["p3"]])[0].coded
+    assert (thinned.count('title contains "toy"'), whole.count('title contains "toy"')) == (0, 1)
+    assert thinned.ids_where(None) == ["p1", "p2", "p3", "p4"]
     with pytest.raises(InputError, match="no product 'nobody'"):
         whole.without(["nobody"])

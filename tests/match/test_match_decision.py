@@ -16,10 +16,10 @@ from llmrec.cli import app
 from llmrec.errors import ArtefactError, InputError
 from llmrec.index import Index
 from llmrec.index.standing import Standing
-from llmrec.match import Calibration, Matcher, calibrate
+from llmrec.match import Calibration, Matcher, MatchSettings, calibrate
 from llmrec.match.decision import Bar, bars, calibration_error, fit_decider, reliability
 from llmrec.match.signals import names_of, signals
-from llmrec.records import Content, Hit, Match, Product
+from llmrec.records import Content, Hit, Match, Product, TimedText
 from llmrec.storage import read_records, write_records
 from tests.fakes import FakeEncoder
 
@@ -181,6 +181,40 @@ def test_the_catalog_that_it_was_made_for(index: Index, tmp_path: Path) -> None:
         Calibration.load(tmp_path / "c")
 
 
+def test_contents_without_text_and_filters_do_not_break_it(index: Index) -> None:
+    contents, qrels = asked(1, 120)
+    # misread text alone: nothing is asked by words or vectors, and something is found by pieces of words
+    unread = [Content(f"u{i}", "video", timed_text=(TimedText(0, 1, "keftle rcd", "screen", 0.3),)) for i in range(3)]
+    qrels |= {content.id: {"kettle-red-1": 1} for content in unread}
+    where = MatchSettings(where='not (title contains "rug" or title contains "clock")')
+    made = calibrate(Matcher(index, settings=where), contents + unread, qrels)
+    found = list(Matcher(index, settings=where, calibration=made, min_precision=0.8).match(contents + unread))
+    assert all(m.products[0].probability is not None for m in found if m.products)
+    rugs = [m for m in found if m.content_id in qrels and any("rug" in id for id in qrels[m.content_id])]
+    # a product that the filter leaves out is one that the catalog does not have
+    assert rugs and np.mean([m.no_match.probability or 0 for m in rugs]) > 0.5
+    ghost = Content("media", "video", media="clip.mp4")
+    with pytest.raises(InputError, match=r"media"):
+        calibrate(Matcher(index), [*contents, ghost], {**qrels, "media": {"kettle-red-1": 1}})
+
+
+def test_the_share_of_contents_without_a_product_is_kept(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, float] = {}
+
+    def spy(rows, right, absent, groups, names, *, weights, seed):
+        told["share"] = weights[np.array(absent)].sum() / weights.sum()
+        raise InputError("enough", next_step="Stop.")
+
+    monkeypatch.setattr("llmrec.match.calibration.fit_decider", spy)
+    contents, qrels = asked(1, 100)
+    none = [Content(f"none{i}", "search", title=f"{COLOURS[i % 4]} bicycle pump") for i in range(60)]
+    for extra in (none, none[:5], []):
+        with pytest.raises(InputError, match="enough"):
+            judged = {**qrels, **{content.id: {} for content in extra}}
+            calibrate(Matcher(index), contents + extra, judged, absent=0.2)
+        assert told["share"] == pytest.approx(0.2)
+
+
 def test_contents_without_a_product_tell_their_share(index: Index) -> None:
     contents, qrels = asked(1, 100)
     none = [Content(f"none{i}", "search", title=f"{COLOURS[i % 4]} bicycle pump") for i in range(30)]
@@ -217,6 +251,8 @@ def test_on_the_command_line(tmp_path: Path) -> None:
     assert {record.no_match.decision for record in records} == {True, False}
     lone = run("match", str(tmp_path / "dev.jsonl"), *common, "-o", str(tmp_path / "n.jsonl"), "--min-precision", "0.9")
     assert lone.exit_code == 2 and "wants a calibration" in lone.output
+    both = run("match", "-", *common, "-o", "-", "--calibration", folder, "--merge")
+    assert both.exit_code == 2 and "a calibration says nothing" in both.output
     (tmp_path / "other.tsv").write_text("content_id\tproduct_id\nx\ty\n")
     command[command.index("--qrels") + 1] = str(tmp_path / "other.tsv")
     wrong = run(*command[:-1], str(tmp_path / "d"))

@@ -163,6 +163,15 @@ def test_what_was_acknowledged_survives_kills(tmp_path: Path) -> None:
         told = numbers[-1] + 1
 
 
+def test_a_writer_that_died_before_its_first_mark_does_no_harm(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"half an entry")
+    assert read(path) == []
+    with Journal.open(path) as journal:
+        journal.append([b"a"])
+    assert read(path) == [b"a"]
+
+
 def test_a_full_disk_leaves_what_was_there(tiny_disk: Callable[[str], Path]) -> None:
     path = tiny_disk("64k") / "log"
     journal = Journal.open(path)
