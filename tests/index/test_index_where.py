@@ -248,8 +248,10 @@ def test_pieces_of_words_keep_to_the_filter(index: Index) -> None:
     assert [hit.product_id for hit in index.search_pieces([("shoee", 0.5)], 5, 'brand == "Acme"')] == ["b", "a"]
 
 
-@pytest.mark.parametrize("share", [0.01, 0.2, 0.9])
-@pytest.mark.parametrize("choice", ["exact", "hnsw", "ivf-disk"])
+@pytest.mark.parametrize(
+    ("choice", "share"),
+    [("exact", 0.01), ("exact", 0.9), ("hnsw", 0.01), ("hnsw", 0.2), ("hnsw", 0.9), ("ivf-disk", 0.2)],
+)
 def test_the_nearest_of_those_kept_are_found(choice: str, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("llmrec.index.dense.FEW", 100)
     monkeypatch.setattr("llmrec.index.dense.PART", 64)

@@ -78,7 +78,7 @@ class Journals(RuleBasedStateMachine):
         self.folder.cleanup()
 
 
-Journals.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
+Journals.TestCase.settings = settings(max_examples=40, stateful_step_count=15, deadline=None)
 TestJournals = Journals.TestCase
 
 
@@ -98,7 +98,7 @@ def test_nothing_there_is_nothing_to_read(tmp_path: Path) -> None:
     assert read(tmp_path / "log") == []
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.lists(st.binary(max_size=30), min_size=1, max_size=6), st.data())
 def test_any_changed_or_missing_byte_is_told(written: list[bytes], data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
