@@ -1,4 +1,4 @@
-"""``llmrec index build products.csv -o shop.index``; ``index search shop.index "trail shoe"``; ``index info``."""
+"""``llmrec index build products.csv -o shop.index``; ``index search | info | verify | rollback shop.index``."""
 
 from __future__ import annotations
 
@@ -145,6 +145,30 @@ def info(index: Annotated[Path, _FOLDER], as_json: Annotated[bool, _JSON] = Fals
 
     found = Index.open(index).info()
     emit(found, as_json=as_json, text=_described(found))
+
+
+@app.command()
+def verify(
+    index: Annotated[Path, _FOLDER],
+    sample: Annotated[int, typer.Option(min=1, help="Products that are searched for by their own words.")] = 200,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Check the files of an index, its counts, and whether it finds what it holds."""
+    from llmrec.index.verifying import verify as check
+
+    told = check(index, sample=sample)
+    shares = ", ".join(f"{name} {share:.3f}" for name, share in told["found"].items()) or "nothing to search for"
+    text = f"{index}: whole; {told['products']} products, version {told['version']}, {told['bytes'] / 1e6:.1f} MB\n"
+    emit(told, as_json=as_json, text=f"{text}found of {told['sampled']} products by what they hold: {shares}")
+
+
+@app.command()
+def rollback(index: Annotated[Path, _FOLDER], as_json: Annotated[bool, _JSON] = False) -> None:
+    """Go back to the version before the present one."""
+    from llmrec.index.verifying import rollback as back
+
+    left, current = back(index)
+    emit({"left": left, "current": current}, as_json=as_json, text=f"{index}: version {current}, no longer {left}")
 
 
 def _folder_of(catalog: Sequence[str]) -> Path:

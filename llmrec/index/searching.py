@@ -173,6 +173,19 @@ class SearchedIndex:
         parts = self.parts
         return [standing_of(rows, scored, own, parts) for (rows, scored), own in zip(found, asked, strict=True)]
 
+    def vectors_found(self, rows: NDArray[np.int64], k: int) -> dict[str, float | None]:
+        """Share of rows whose own vector, or one equal to it, is among the ``k`` nearest to it, for each field."""
+        found: dict[str, float | None] = {}
+        for field, dense in self._dense.items():
+            vectors = np.ascontiguousarray(dense.vectors[rows])
+            good = [
+                bool((dense.similarity(vector, near) >= vector @ vector - 1e-5).any())
+                for vector, near in zip(vectors, dense.top(vectors, k), strict=True)
+                if vector.any()
+            ]
+            found[f"dense:{field}"] = float(np.mean(good)) if good else None
+        return found
+
     @property
     def encoder_digest(self) -> str:
         """Digest of the encoder of its vectors; empty without vectors."""

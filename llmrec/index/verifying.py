@@ -1,0 +1,89 @@
+"""Is an index whole, and does it find what it holds? And the version before, where the present one does not please."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from llmrec.errors import ArtefactError, InputError
+from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
+from llmrec.index.index import Index
+from llmrec.records import Query
+from llmrec.storage import atomic_file, read_manifest
+
+#: Products that are searched for by their own words and vectors.
+SAMPLED = 200
+#: A product is found when it is among the first so many, or scores what the last of them does: titles repeat.
+WITHIN = 10
+
+
+def verify(path: str | Path, *, sample: int = SAMPLED, seed: int = 0) -> dict[str, Any]:
+    """Check the files of an index against their hashes, their counts against one another, and search for what is there.
+
+    Args:
+        path: The index.
+        sample: Products that are searched for: by their title's words, and by their own vectors in each field.
+        seed: Of the draw.
+
+    Returns:
+        ``products``, ``files``, ``sampled``, and for each retriever the share of the sampled products that are found;
+        products without words, or without a vector, are left out of that.
+
+    Raises:
+        ArtefactError: Not an index, damaged, or its counts do not agree.
+    """
+    index = Index.open(path, check=True)
+    counted = len(index.products)
+    if counted != len(index):
+        step = "Build the index again."
+        raise ArtefactError(f"{path}: has {counted} products, its manifest says {len(index)}", next_step=step)
+    rows = np.sort(np.random.default_rng(seed).choice(counted, min(sample, counted), replace=False))
+    found = {"bm25:title": _by_words(index, rows), **index.vectors_found(rows, WITHIN)}
+    told = index.info()
+    return {
+        "path": str(path),
+        "version": told["version"],
+        "products": counted,
+        "bytes": told["bytes"],
+        "sampled": len(rows),
+        "found": {name: share for name, share in found.items() if share is not None},
+    }
+
+
+def _by_words(index: Index, rows: Any) -> float | None:
+    products = [index.products[row] for row in rows]
+    asked = [product for product in products if product.title.strip()]
+    hits = index.search_by("bm25:title", [Query(product.title) for product in asked], WITHIN)
+    # a title without letters and digits finds nothing
+    pairs = [(product, own) for product, own in zip(asked, hits, strict=True) if own]
+    if not pairs:
+        return None
+    title = {product.id: " ".join(product.title.casefold().split()) for product in index.products}
+    return float(np.mean([any(title[hit.product_id] == title[p.id] for hit in own) for p, own in pairs]))
+
+
+def rollback(path: str | Path) -> tuple[str, str]:
+    """Make the version before the present one the current one; the present one stays until the next build.
+
+    Returns:
+        The version that was left, and the one that is current now.
+
+    Raises:
+        ArtefactError: Not an index, or the version before is damaged.
+        InputError: There is none.
+    """
+    path = Path(path)
+    current = current_version(path)
+    names = [entry.name for entry in (path / "versions").iterdir() if re.fullmatch(r"\d{4,}", entry.name)]
+    before = sorted((name for name in names if int(name) < int(current.name)), key=int)
+    if not before:
+        step = "Build the index again from the catalog that it should hold."
+        raise InputError(f"{path}: no version before {current.name} is kept", next_step=step)
+    # a reader must not be led into a damaged one
+    read_manifest(path / "versions" / before[-1], kind=KIND, format_version=FORMAT, check=True, remedy=REMEDY)
+    with atomic_file(path / "CURRENT", mode="w") as file:
+        file.write(before[-1] + "\n")
+    return current.name, before[-1]
