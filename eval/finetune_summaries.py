@@ -3,12 +3,14 @@
     python eval/finetune_summaries.py                                # both sets, each test part once
     python eval/finetune_summaries.py --sets fewsum --dev            # for choosing: no test part is opened
     python eval/finetune_summaries.py --sets fewsum --test test.csv  # FewSum's own test file, where you have it
+    python eval/finetune_summaries.py --sets scientific --run DIR    # keeps what is trained, or takes what is there
 
 ``fewsum``: eight reviews of a product to a summary, trained on FewSum's 28 training products (three human summaries
 each, ``finetune_summaries_fewsum.yaml``), tested on its 12 validation products; ``--dev`` trains on three quarters of
 the training products and writes the others, ``--folds`` says which quarters. The lead is the first sentence of each
 review. ``scientific``: the title of an Amazon product from its description (``finetune_summaries_scientific.yaml``), no
-brand in two parts; the lead is the description's first words, as many as are best on dev. ROUGE F (Google's, stemmed,
+brand in two parts; the lead is the description's first words, as many as are best on dev; both models draw eight
+answers and the one most like the others counts (``--candidates``). ROUGE F (Google's, stemmed,
 mean over the references) with 95% intervals over products, and paired differences of the tuned model to the untrained
 one with the same prompt and to the lead. Results: ``eval/results/finetune_summaries.json``, each set in its place.
 """
@@ -43,12 +45,15 @@ FOLDS = 4
 #: Scientific: fewest words and most characters of a description (some "words" are hundreds of tokens), most characters
 #: of a title, products of a brand, the split's seed, and the sizes of its parts.
 FEWEST_WORDS, DESCRIPTION, TITLE, OF_A_BRAND, SPLIT_SEED = 12, 500, 150, 6, 20
-SIZES = {"test": 200, "dev": 60, "train": 480}
+SIZES = {"test": 200, "dev": 60, "train": 960}
 #: Room for an answer, the same for both models: without it the untrained one would ramble. A title is one line.
 SETTINGS = {
     "fewsum": GenerationSettings(max_new_tokens=100),
     "scientific": GenerationSettings(max_new_tokens=64, stop=("\n",)),
 }
+
+#: Answers drawn for each product, of which the one most like the others counts; both models alike. Chosen on dev.
+CANDIDATES = {"fewsum": 1, "scientific": 8}
 
 Row = dict[str, Any]
 
@@ -151,14 +156,19 @@ def scores(texts: list[str], rows: list[Row]) -> Any:
 
 def train(name: str, part: Part, scratch: Path, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     """Train by the set's recipe: the adapter's folder, and what the training says of itself."""
-    changes = [f"training.seed={args.seed}", f"output={scratch}/run"]
+    fold = f"-fold-{part.told['fold']}" if "fold" in part.told else ""
+    folder = args.run / f"{name}{fold}" if args.run else scratch
+    folder.mkdir(parents=True, exist_ok=True)
+    changes = [f"training.seed={args.seed}", f"output={folder}/run"]
     for split, rows in (("train", part.train), ("dev", part.dev)):
-        path = scratch / f"{split}.jsonl"
+        path = folder / f"{split}.jsonl"
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         changes.append(f"data.{split}={path if rows else 'null'}")
     options = [word for change in [*changes, *args.set] for word in ("--set", change)]
     recipe = HERE / f"finetune_summaries_{name}.yaml"
     command = [sys.executable, "-m", "llmrec", "finetune", str(recipe), *options, "--json"]
+    if (folder / "run" / "run.json").is_file():  # goes on from its last checkpoint, and refuses changed rows or values
+        command.append("--resume")
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{name}: {done.stderr[-2000:]}")
@@ -166,11 +176,11 @@ def train(name: str, part: Part, scratch: Path, args: argparse.Namespace) -> tup
     return result["folder"], result["metrics"]["training"]
 
 
-def written(name: str, rows: list[Row], adapter: str | None) -> list[str]:
-    """What the model answers, greedily."""
-    from llmrec.llm import load_generator
+def written(name: str, rows: list[Row], adapter: str | None, candidates: int | None) -> list[str]:
+    """What the model answers: the likeliest words, or the consensus of several answers."""
+    from llmrec.llm import ConsensusGenerator, load_generator
 
-    generator = load_generator(MODEL, adapter=adapter)
+    generator = ConsensusGenerator(load_generator(MODEL, adapter=adapter), candidates or CANDIDATES[name])
     answers = generator.generate([(Message("user", row["prompt"]),) for row in rows], SETTINGS[name])
     return [answer.text.strip() for answer in answers]
 
@@ -187,8 +197,8 @@ def one_set(name: str, data: Path, args: argparse.Namespace) -> dict[str, Any]:
     for part in SETS[name](data, args):
         with tempfile.TemporaryDirectory() as scratch:
             folder, training = train(name, part, Path(scratch), args)
-            texts["tuned"] += written(name, part.held, folder)
-        texts["base"] += written(name, part.held, None) if args.base else [""] * len(part.held)
+            texts["tuned"] += written(name, part.held, folder, args.candidates)
+        texts["base"] += written(name, part.held, None, args.candidates) if args.base else [""] * len(part.held)
         texts["lead"] += part.lead
         rows += part.held
         told.append({**part.told, "train_rows": len(part.train), "dev_rows": len(part.dev), "training": training})
@@ -229,6 +239,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a change to the recipe")
     parser.add_argument("--no-base", dest="base", action="store_false", help="leave out the untrained model")
+    parser.add_argument("--candidates", type=int, help="answers drawn for each product (default: the set's own)")
+    parser.add_argument("--run", type=Path, help="keep the training here, or go on with the one that is there")
     parser.add_argument("--texts", type=Path, help="write what was written, as JSON Lines")
     parser.add_argument("--out", type=Path, default=TARGET)
     args = parser.parse_args()
@@ -245,7 +257,8 @@ def main() -> None:
             continue
         command = " ".join(["python", "eval/finetune_summaries.py", *sys.argv[1:]])
         kept = json.loads(args.out.read_text(encoding="utf-8")) if args.out.is_file() else {}
-        kept[name] = {"command": command, "machine": machine(), "model": MODEL, "seed": args.seed, **results[name]}
+        kept[name] = {"command": command, "machine": machine(), "model": MODEL, "seed": args.seed}
+        kept[name] |= {"candidates": args.candidates or CANDIDATES[name], **results[name]}
         args.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
