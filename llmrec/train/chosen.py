@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     import torch
 
 #: Learning rate of each method at the default batch of 16, for a language model and for an encoder. Prompt learning
-#: moves few numbers and wants large steps. LoRA's, prompt's and prefix's were compared with others on dev titles
-#: (``eval/finetune_grid.py rates``); the rest are from the literature.
+#: moves few numbers and wants large steps. LoRA's, prompt's, p-tuning's and prefix's were compared with others on
+#: dev titles (``eval/finetune_grid.py rates``); the rest are from the literature.
 RATES: dict[str, tuple[float, float]] = {
     "full": (2e-5, 2e-5),
     "lora": (5e-4, 5e-4),
@@ -21,7 +21,7 @@ RATES: dict[str, tuple[float, float]] = {
     "dora": (5e-4, 5e-4),
     "ia3": (1e-2, 1e-2),
     "prompt": (3e-2, 3e-2),
-    "p-tuning": (1e-3, 1e-3),
+    "p-tuning": (5e-3, 5e-3),
     "prefix": (2e-2, 2e-2),
 }
 #: A rate for language models of some billions: large models want smaller steps.
