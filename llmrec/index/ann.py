@@ -7,7 +7,6 @@ whole curve is kept beside it.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +19,6 @@ from llmrec.index.families import is_coarse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-logger = logging.getLogger(__name__)
 
 #: Vectors that are added at a time, and that the structure is learned from: so many for each cell, and at least.
 ADDED, A_CELL, LEAST = 262_144, 48, 65_536

@@ -18,7 +18,7 @@ from llmrec.index.fusion import FUSIONS, FusionChoice, weights_of
 from llmrec.index.lexical import Lexical
 from llmrec.index.pictures import PictureCounts, Pictures
 from llmrec.index.texts import FIELDS, TextChoice, field_texts
-from llmrec.index.tuning import RECALL, asked_from
+from llmrec.index.tuning import RECALL
 from llmrec.records import Product, ProductSummary
 from llmrec.seams import Encoder, ImageEncoder
 from llmrec.storage import write_manifest, write_parquet
@@ -77,8 +77,8 @@ def build_version(
         for field, vectors in encoded.items():
             # the other field's texts are as unlike these as queries are
             others = next((own for name, own in encoded.items() if name != field), None)
-            asked = asked_from(vectors, others)
-            fields[field] = Dense.build(vectors, settings.dense, memory=budget, recall=settings.recall, asked=asked)
+            options: dict[str, Any] = {"memory": budget, "recall": settings.recall, "others": others}
+            fields[field] = Dense.build(vectors, settings.dense, **options)
     pictures, pictured = None, PictureCounts()
     if image_encoder is not None:
         titles = [text["title"] for text in texts]

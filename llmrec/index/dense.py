@@ -54,7 +54,7 @@ class Dense:
         *,
         memory: int | None = None,
         recall: float = RECALL,
-        asked: NDArray[np.float32] | None = None,
+        others: NDArray[np.float32] | None = None,
         seed: int = 0,
     ) -> Dense:
         """Index vectors.
@@ -64,7 +64,7 @@ class Dense:
             choice: A family (``llmrec.index.families``) or a factory string.
             memory: Bytes that the search may take; ``auto`` keeps to it.
             recall: Share of the true nearest that is to be found; the effort is chosen for it.
-            asked: Queries to choose it on, float32 ``[m, d]``; None: made from the vectors (``asked_from``).
+            others: What else is known of the same rows, to choose it on (``asked_from``); None: nothing.
             seed: Of the samples.
 
         Raises:
@@ -73,15 +73,13 @@ class Dense:
         factories = factories_of(choice, len(vectors), vectors.shape[1], memory)
         if factories == [EXACT] or not len(vectors):
             return cls(vectors)
-        if asked is None:
-            asked = asked_from(vectors, seed=seed)
         if len(factories) > 1 and len(vectors) > TRIED_ON:
             # as many as tell which is the quickest; all of them in every family would not fit into memory at once
             rows = np.sort(np.random.default_rng(seed).choice(len(vectors), TRIED_ON, replace=False))
             sample = np.ascontiguousarray(vectors[rows])
             dense = cls._quickest(sample, factories, recall, asked_from(sample, seed=seed), seed)
             factories = [dense.factory]
-        return cls._quickest(vectors, factories, recall, asked, seed)
+        return cls._quickest(vectors, factories, recall, asked_from(vectors, others, seed=seed), seed)
 
     @classmethod
     def _quickest(

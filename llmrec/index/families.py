@@ -15,8 +15,6 @@ from __future__ import annotations
 import math
 import re
 
-import msgspec
-
 from llmrec.errors import InputError
 
 #: Names of families; anything else is read as a FAISS factory string.
@@ -36,13 +34,6 @@ DIMENSIONS_A_CODE = 4
 
 #: What a string may be made of: none of it names a file or runs anything, but a wrong one is better told by us.
 _FACTORY = re.compile(r"[A-Za-z0-9_,()+.\-]{3,100}")
-
-
-class Cost(msgspec.Struct, frozen=True):
-    """Memory of an index of vectors, in bytes a vector, and whether vectors on disk are read for each query."""
-
-    bytes_a_vector: float
-    reads_disk: bool = False
 
 
 def cells(count: int) -> int:
@@ -79,15 +70,15 @@ def factories_of(choice: str, count: int, dimension: int, memory: int | None = N
         return [small]
     found = [f"{small},Refine(SQ8)", whole]
     if choice == "auto" and memory is not None:
-        found = [factory for factory in found if cost_of(factory, dimension).bytes_a_vector * count <= memory]
+        found = [factory for factory in found if bytes_a_vector(factory, dimension) * count <= memory]
     return found or [small]
 
 
-def cost_of(factory: str, dimension: int) -> Cost:
-    """What a factory string costs in memory; the parts that are not known count as whole vectors."""
+def bytes_a_vector(factory: str, dimension: int) -> float:
+    """Memory that a factory string takes for each vector; parts that are not known count as whole vectors."""
     parts = factory.split(",")
     if factory == EXACT:
-        return Cost(4.0 * dimension)
+        return 4.0 * dimension
     total, known = 0.0, False
     for part in parts:
         if match := re.fullmatch(r"PQ(\d+)x4fsr?", part):
@@ -104,7 +95,7 @@ def cost_of(factory: str, dimension: int) -> Cost:
             total += 8.0 * int(match[1]) + 8
         elif part.startswith("IVF"):
             total += 8  # an id
-    return Cost(total if known else total + 4.0 * dimension, reads_disk=is_coarse(factory))
+    return total if known else total + 4.0 * dimension
 
 
 def is_coarse(factory: str) -> bool:

@@ -81,7 +81,7 @@ def new_version(path: Path) -> Iterator[Path]:
         versions.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise disk_error(error, versions) from error
-    target = versions / f"{max(_numbers(versions), default=0) + 1:04d}"
+    target = versions / f"{max(version_numbers(versions), default=0) + 1:04d}"
     try:
         with atomic_folder(target) as scratch, _full_disk_told(scratch):
             yield scratch
@@ -94,7 +94,7 @@ def new_version(path: Path) -> Iterator[Path]:
                 with suppress(OSError):
                     folder.rmdir()
         raise
-    for number in sorted(_numbers(versions))[: -1 - KEPT]:
+    for number in sorted(version_numbers(versions))[: -1 - KEPT]:
         shutil.rmtree(versions / f"{number:04d}", ignore_errors=True)
 
 
@@ -110,5 +110,6 @@ def _full_disk_told(folder: Path) -> Iterator[None]:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
 
 
-def _numbers(versions: Path) -> list[int]:
+def version_numbers(versions: Path) -> list[int]:
+    """Numbers of the versions in ``versions``, in no order."""
     return [int(entry.name) for entry in versions.iterdir() if re.fullmatch(r"\d{4,}", entry.name)]

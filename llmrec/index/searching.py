@@ -253,7 +253,8 @@ class SearchedIndex:
         Raises:
             InputError: It cannot be read.
         """
-        return len(self.ids_where(where))
+        kept = self._kept(where)
+        return len(self.ids) if kept is None else int(kept.sum())
 
     def ids_where(self, where: str | None) -> list[str]:
         """Ids of the products that fit a filter; of all that can be found without one.

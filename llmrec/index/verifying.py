@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
-from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
+from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version, version_numbers
 from llmrec.index.index import Index
 from llmrec.records import Query
 from llmrec.storage import atomic_file, read_manifest
@@ -29,8 +28,8 @@ def verify(path: str | Path, *, sample: int = SAMPLED, seed: int = 0) -> dict[st
         seed: Of the draw.
 
     Returns:
-        ``products``, ``files``, ``sampled``, and for each retriever the share of the sampled products that are found;
-        products without words, or without a vector, are left out of that.
+        ``path``, ``version``, ``products``, ``bytes``, ``sampled``, and in ``found`` for each retriever the share of
+        the sampled products that are found; those without words, or without a vector, are left out of that.
 
     Raises:
         ArtefactError: Not an index, damaged, or its counts do not agree.
@@ -77,13 +76,13 @@ def rollback(path: str | Path) -> tuple[str, str]:
     """
     path = Path(path)
     current = current_version(path)
-    names = [entry.name for entry in (path / "versions").iterdir() if re.fullmatch(r"\d{4,}", entry.name)]
-    before = sorted((name for name in names if int(name) < int(current.name)), key=int)
-    if not before:
+    before = max((n for n in version_numbers(path / "versions") if n < int(current.name)), default=None)
+    if before is None:
         step = "Build the index again from the catalog that it should hold."
         raise InputError(f"{path}: no version before {current.name} is kept", next_step=step)
     # a reader must not be led into a damaged one
-    read_manifest(path / "versions" / before[-1], kind=KIND, format_version=FORMAT, check=True, remedy=REMEDY)
+    version = f"{before:04d}"
+    read_manifest(path / "versions" / version, kind=KIND, format_version=FORMAT, check=True, remedy=REMEDY)
     with atomic_file(path / "CURRENT", mode="w") as file:
-        file.write(before[-1] + "\n")
-    return current.name, before[-1]
+        file.write(version + "\n")
+    return current.name, version

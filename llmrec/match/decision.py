@@ -36,8 +36,8 @@ STRENGTHS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 BINS = 10
 #: Precisions whose bars are kept.
 PRECISIONS = (0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.99)
-#: Confidence that a bar keeps its precision, and its deviations.
-SURE, Z = 0.8, 0.8416
+#: Deviations of the lower end to which a bar keeps its precision: a confidence of .8.
+Z = 0.8416
 #: Standard deviations beyond which a signal is cut: one that dev never showed shall not decide alone.
 CUT = 5.0
 
@@ -228,7 +228,7 @@ def calibration_error(probability: Floats, truth: Bools, weight: Floats | None =
 
 
 def bars(probability: Floats, truth: Bools, weight: Floats) -> tuple[Bar, ...]:
-    """For each of ``PRECISIONS`` the least probability above which so many are right, with a confidence of ``SURE``.
+    """For each of ``PRECISIONS`` the least probability above which so many are right, with a confidence of .8.
 
     The lower end of Wilson's interval has to reach the precision: what was just reached on some hundred contents is as
     often just missed on others.

@@ -129,13 +129,10 @@ class Matcher:
         return content
 
     def rankings(
-        self, contents: Sequence[Content], *, folder: str | Path = ".", where: str | None = None
+        self, contents: Sequence[Content], *, folder: str | Path = "."
     ) -> list[tuple[list[tuple[View, list[Hit]]], list[tuple[Keyframe, list[Hit]]]]]:
-        """What each view and each frame of watched contents finds, before it is made one ranking.
-
-        ``where`` is a filter in place of the settings'.
-        """
-        where = self.settings.where if where is None else where
+        """What each view and each frame of watched contents finds, before it is made one ranking."""
+        where = self.settings.where
         written = self._intents(contents) if self._intents else [() for _ in contents]
         views: list[list[View]] = [views_of(c, _listed(own)) for c, own in zip(contents, written, strict=True)]
         depth = max(self.settings.depth, self.settings.k)
@@ -165,16 +162,14 @@ class Matcher:
             ]
             yield self._judge.told(self._explained(content, _Found(fused, frames, parts)), verdict)
 
-    def lists(
-        self, contents: Sequence[Content], *, folder: str | Path = ".", where: str | None = None
-    ) -> list[tuple[list[Hit], Query]]:
+    def lists(self, contents: Sequence[Content], *, folder: str | Path = ".") -> list[tuple[list[Hit], Query]]:
         """The fused ranking of each content, and the query that stands for it; see ``rankings``.
 
         Raises:
             InputError: A content's media has not been watched, or cannot be.
         """
         seen = [self._seen(content, folder) for content in contents]
-        found = self.rankings(seen, folder=folder, where=where)
+        found = self.rankings(seen, folder=folder)
         return [(self._fused(*one), main_query(one[0])) for one in found]
 
     def _fused(self, rankings: list[tuple[View, list[Hit]]], frames: list[tuple[Keyframe, list[Hit]]]) -> list[Hit]:

@@ -16,6 +16,7 @@ told. One writer at a time holds ``NAME.lock``, which the system takes back when
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import zlib
@@ -193,7 +194,7 @@ def _mark(path: Path, end: int) -> None:
     handle = os.open(_beside(path, ".ack"), os.O_WRONLY)
     try:
         if os.pwrite(handle, _sealed(end), 0) != _MARK.size:
-            raise OSError(28, os.strerror(28), str(path))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
         os.fdatasync(handle)
     finally:
         os.close(handle)

@@ -14,7 +14,7 @@ from llmrec.errors import ArtefactError, InputError
 from llmrec.index import Index
 from llmrec.index.ann import Ann, Effort
 from llmrec.index.dense import Dense
-from llmrec.index.families import CELLS, FAMILIES, cells, check_choice, cost_of, factories_of, is_coarse
+from llmrec.index.families import CELLS, FAMILIES, bytes_a_vector, cells, check_choice, factories_of, is_coarse
 from llmrec.index.tuning import asked_from, tune
 from llmrec.records import Product
 from tests.fakes import FakeEncoder
@@ -65,7 +65,7 @@ def test_auto_is_always_something_that_faiss_knows(count: int, dimension: int, m
     assert CELLS[0] <= cells(count) <= CELLS[1]
     for factory in factories_of("auto", count, dimension, memory):
         check_choice(factory)
-        assert cost_of(factory, dimension).bytes_a_vector > 0
+        assert bytes_a_vector(factory, dimension) > 0
         # a thousand cells make an object of a thousand cells: only the length matters here
         small = factory.replace(f"IVF{cells(count)}", "IVF4")
         assert faiss.index_factory(dimension, small, faiss.METRIC_INNER_PRODUCT).d == dimension
@@ -76,7 +76,7 @@ def test_bytes_of_a_vector_are_about_those_of_the_file(factory: str, tmp_path: P
     Ann.build(VECTORS, factory).save(tmp_path)
     cells_too = 64 * DIMENSION * 4 if "IVF" in factory else 0
     size = (tmp_path / "ann.faiss").stat().st_size - cells_too
-    assert size / COUNT == pytest.approx(cost_of(factory, DIMENSION).bytes_a_vector, rel=0.15)
+    assert size / COUNT == pytest.approx(bytes_a_vector(factory, DIMENSION), rel=0.15)
 
 
 @pytest.mark.parametrize("factory", ["ivf", "ivf-disk", "hnsw", "IVF128,SQ8", "PCA16,IVF64,PQ8x4fs,Refine(Flat)"])
@@ -155,7 +155,7 @@ def test_more_than_ten_are_found_too() -> None:
 def test_vectors_of_zeros_do_no_harm() -> None:
     half = VECTORS.copy()
     half[::2] = 0
-    dense = Dense.build(half, "ivf", asked=asked_from(half, np.zeros_like(half)))
+    dense = Dense.build(half, "ivf", others=np.zeros_like(half))
     assert len(dense.top(QUERIES[:3], 5)) == 3
 
 
