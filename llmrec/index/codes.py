@@ -53,7 +53,7 @@ class CodeBook:
         named = {word for word in (*tokens(text), *words.weights) if is_code(word)}
         if not named:
             return None
-        found = self._carriers.copy()
+        found = self.carriers.copy()
         long_numbers = {word for word in words.weights if word.isdigit() and len(word) >= SHORTEST}
         for code in named | long_numbers:
             for kin in self._kin(code):
@@ -68,20 +68,22 @@ class CodeBook:
             *(code[-i:] for i in range(SHORTEST, len(code))),
         }
         kin = [piece for piece in pieces if piece in self._whole.vocabulary and (piece == code or is_code(piece))]
-        at = bisect_left(self._codes, code)
-        while at < len(self._codes) and self._codes[at].startswith(code):
-            kin.append(self._codes[at])
+        at = bisect_left(self.codes, code)
+        while at < len(self.codes) and self.codes[at].startswith(code):
+            kin.append(self.codes[at])
             at += 1
         return kin
 
     @cached_property
-    def _codes(self) -> list[str]:
-        return sorted(word for word in self._whole.vocabulary if is_code(word))
+    def codes(self) -> list[str]:
+        """The model numbers of the catalog, sorted."""
+        return sorted(word for word in self._whole.all_words() if is_code(word))
 
     @cached_property
-    def _carriers(self) -> NDArray[np.bool_]:
+    def carriers(self) -> NDArray[np.bool_]:
+        """The products whose title names one that few others name, bool ``[n]``."""
         found = np.zeros(len(self._title), dtype=np.bool_)
-        for word in self._title.vocabulary:
+        for word in self._title.all_words():
             if is_code(word) and self._title.is_rare(word):
                 found[self._title.rows(word)] = True
         return found
