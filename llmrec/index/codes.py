@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +28,7 @@ _CODE = re.compile(r"(?!.*\d+x\d+)(?=\w{5,}$)(?=(?:.*\d){2,})(?:[^\W\d]+\d+\w*|\
 SHORTEST = 4
 
 
+@lru_cache(maxsize=200_000)
 def is_code(word: str) -> bool:
     """Whether a word has the form of a model number."""
     return _CODE.fullmatch(word) is not None

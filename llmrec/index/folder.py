@@ -51,7 +51,7 @@ def pointer_of(path: Path) -> Pointer:
     """
     pointer = path / "CURRENT"
     try:
-        name, _, digest = pointer.read_text(encoding="ascii").strip().partition(" ")
+        name, _, digest = pointer.read_text(encoding="ascii").partition(" ")
     except FileNotFoundError as error:
         if not path.exists():
             raise ArtefactError(
@@ -62,7 +62,8 @@ def pointer_of(path: Path) -> Pointer:
         raise ArtefactError(f"{path}: a file, not an index folder", next_step="Give the folder of an index.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ArtefactError(f"{pointer}: cannot be read ({error})", next_step=REMEDY) from error
-    return Pointer(name, digest)
+    # as it was written, to the last byte: a changed one shall not pass for space
+    return Pointer(name, digest.removesuffix("\n")) if digest else Pointer(name.strip(), "")
 
 
 def current_version(path: Path) -> Path:

@@ -106,10 +106,12 @@ def test_whatever_is_damaged_is_told_before_it_is_used(tmp_path: Path) -> None:
     rng = random.Random(0)
     for file in files:
         whole = file.read_bytes()
-        for kind in ("flip", "flip", "flip", "cut", "zeros", "gone", "more"):
+        for kind in ("flip", "flip", "last", "cut", "zeros", "gone", "more"):
             data = bytearray(whole)
             if kind == "flip" and data:
                 data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+            elif kind == "last" and data and not file.name.endswith(".delta"):
+                data[-1] ^= 1
             elif kind == "cut":
                 data = data[: rng.randrange(len(data))] if data else data
             elif kind == "zeros":

@@ -6,6 +6,7 @@ version until it is compacted. A word that only texts have which are gone is unk
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from llmrec.index.lexical import K1, B, Lexical
-from llmrec.index.live.growing import Growing
 from llmrec.index.query_words import SHORTEST_CODE, QueryWords, lookalike, query_words
 from llmrec.index.tokens import tokens
 
@@ -34,23 +34,25 @@ class Texts:
     def __init__(self, start: int, average: float) -> None:
         self._start = start
         self._average = max(average, 1e-9)
-        self._words: dict[str, tuple[Growing[np.int32], Growing[np.float32]]] = {}
+        self._words: dict[str, tuple[array[int], array[float]]] = {}
         self.forms: dict[str, list[str]] = {}
         self.count = 0
 
     def append(self, text: str) -> list[str]:
         """Add a text; returns its distinct words."""
-        counts = Counter(tokens(text))
-        length = K1 * (1 - B + B * counts.total() / self._average)
+        words = tokens(text)
+        counts = Counter(words)
+        length = K1 * (1 - B + B * len(words) / self._average)
+        row = self._start + self.count
         for word, n in counts.items():
             column = self._words.get(word)
             if column is None:
-                column = self._words[word] = (Growing(np.int32), Growing(np.float32))
+                column = self._words[word] = (array("i"), array("f"))
                 if len(word) >= SHORTEST_CODE:
                     self.forms.setdefault(lookalike(word), []).append(word)
             # the weight first: a reader counts the rows
             column[1].append(n / (length + n))
-            column[0].append(self._start + self.count)
+            column[0].append(row)
         self.count += 1
         return list(counts)
 
@@ -59,9 +61,10 @@ class Texts:
         column = self._words.get(word)
         if column is None:
             return _NOTHING, _NOTHING.astype(np.float32)
-        rows = column[0].all()
+        # copies: an array that is looked at through NumPy cannot grow
+        rows = np.frombuffer(column[0][:], dtype=np.int32)
         rows = rows[: int(np.searchsorted(rows, end))]
-        return rows, column[1].first(len(rows))
+        return rows, np.frombuffer(column[1][: len(rows)], dtype=np.float32)
 
 
 class LiveLexical(Lexical):
