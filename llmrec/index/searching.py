@@ -221,8 +221,12 @@ class SearchedIndex:
 
     @property
     def products(self) -> list[Product]:
-        """The products, in the order of the catalog; read when first asked for."""
+        """The products, in the order of the catalog, all in memory."""
         return self._parts.table.records
+
+    def each_product(self) -> Iterator[Product]:
+        """The products, in the order of the catalog, read a part at a time."""
+        return self._parts.table.each()
 
     def product(self, product_id: str) -> Product:
         """A product by its id.

@@ -154,7 +154,7 @@ def calibrate(
     true = {c.id: {id for id, grade in qrels[c.id].items() if grade > 0 and id in known} for c in judged}
     real = sum(not products for products in true.values())
     share = absent if absent is not None else None if real >= FEWEST_OF_EACH else ABSENT
-    pairs = PairFeatures.fit(islice(index.products, COUNTED))
+    pairs = PairFeatures.fit(islice(index.each_product(), COUNTED))
     parts = index.parts
     made = Calibration(_nothing(), pairs, parts, index.encoder_digest)
     rows: list[list[float]] = []
