@@ -167,6 +167,11 @@ class SearchedIndex:
         return found
 
     @property
+    def can_encode(self) -> bool:
+        """Whether queries can be searched by vectors, where it has any."""
+        return self._queries is not None or not self.encoder_digest
+
+    @property
     def encoder_digest(self) -> str:
         """Digest of the encoder of its vectors; empty without vectors."""
         return str((self._manifest["models"]["encoder"] or {"digest": ""})["digest"])
