@@ -68,6 +68,7 @@ def test_wire_form_is_the_documented_one() -> None:
             }
         ],
         "no_match": {"decision": None, "probability": None},
+        "reranked": None,
     }
     assert msgspec.json.encode(Product("1", "mug")) == b'{"id":"1","title":"mug"}'
 
