@@ -112,7 +112,7 @@ class Calibration:
     def judge_second(
         self, second: Second, hits: Sequence[Hit], standing: Standing, query: Query, product: Product
     ) -> Verdict:
-        """What a reranked list is worth; ``product`` is its new first, ``hits`` and ``standing`` are of the old list."""
+        """What a reranked list is worth; ``product`` is its new first, ``hits`` and ``standing`` are of the old one."""
         return _verdict(self.final, second_row(second, hits, standing, self.pairs, query, product))
 
     def save(self, folder: str | Path, *, replace: bool = False) -> None:
