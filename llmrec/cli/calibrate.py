@@ -37,6 +37,9 @@ def calibrate(
         typer.Option(metavar="REF", help="Reranker to learn the use of, or 'trees': grown on these very contents."),
     ] = None,
     rerank_depth: Annotated[int, typer.Option(min=2, help="Products of each content that it looks at.")] = 20,
+    hold_out: Annotated[
+        float, typer.Option(min=0.0, max=0.8, help="Share of the contents that nothing but --alpha's sets is made of.")
+    ] = 0.0,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a calibration that lies there.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the folds.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -60,7 +63,7 @@ def calibrate(
     opened = open_index(index, encoder=encoder, vision=pictured)
     matcher = Matcher(opened, settings=MatchSettings(vision=vision, where=where))
     folder = Path.cwd() if input == "-" else Path(input).parent
-    look: dict[str, Any] = {"rerank": _reranker(rerank), "depth": rerank_depth}
+    look: dict[str, Any] = {"rerank": _reranker(rerank), "depth": rerank_depth, "hold_out": hold_out}
     made = fit(matcher, contents, right, absent=absent, folder=folder, seed=seed, **look)
     made.save(output, replace=replace)
     emit(_result(made, output), as_json=as_json, text=_told(made, output))

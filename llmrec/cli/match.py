@@ -42,6 +42,10 @@ def match(
         float | None,
         typer.Option(min=0.5, max=0.999, help="Decide: say 'no match' unless so many first products are right."),
     ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.999, help="Cut to sets that miss the right answer for this share of contents."),
+    ] = None,
     rerank: Annotated[
         str | None,
         typer.Option(metavar="REF", help="Reranker for a second look: adapter:minilm-pairs, a folder, an LLM."),
@@ -83,6 +87,7 @@ def match(
     usable_output(run, input, output)
     from llmrec.index.where import parse
     from llmrec.match import Matcher, MatchSettings, open_index, open_reranking, watch_contents
+    from llmrec.match.judging import set_counts
     from llmrec.match.reranking import looked_at
     from llmrec.match.watching import media_of
     from llmrec.records import Match
@@ -95,7 +100,7 @@ def match(
         step = "Leave one of them out."
         raise InputError("--merge adds windows up, of which a calibration says nothing", next_step=step)
     how = MatchSettings(k=k, vision=vision, where=where)
-    trust = _trusted(calibration, min_precision)
+    trust = _trusted(calibration, min_precision, alpha)
 
     def second_look() -> Any:
         return open_reranking(rerank, trust["calibration"], depth=rerank_depth, budget=rerank_budget)
@@ -158,6 +163,7 @@ def match(
     filtered = [where] if where else []
     if calibration:
         filtered += [sha256_file(calibration / "manifest.json"), str(min_precision)]
+        filtered += [] if alpha is None else [f"alpha={alpha}"]
     if matcher.rerank is not None:
         again = matcher.rerank
         filtered += [again.scorer.digest, str(again.depth), str(again.budget)]
@@ -185,26 +191,33 @@ def match(
     text = f"{len(matches)} contents matched, {len(empty)} of them found nothing{which}: {output}"
     if min_precision is not None:
         text += f"\n{refused} of them have no match in the catalog, as far as a precision of {min_precision:g} goes"
+    if alpha is not None:
+        result["sets"] = told = set_counts(matches)
+        text += "\nsets: {products} products, {single} of one, {no_match_possible} with no match".format(**told)
     if matcher.rerank is not None:
-        result["rerank"] = looked_at(matches)
-        text += "\nreranked: {looked} contents; sure of {sure}, too little time for {short}".format(**result["rerank"])
+        result["rerank"] = told = looked_at(matches)
+        text += "\nreranked: {looked} contents; sure of {sure}, too little time for {short}".format(**told)
     elif rerank:
         text += "\nnot reranked: on the calibration's contents the reranker did not help"
     emit({**result, "empty_ids": empty, "failed": failed}, as_json=as_json, text=text)
     _leave(failed)
 
 
-def _trusted(calibration: Path | None, min_precision: float | None) -> dict[str, Any]:
-    """The calibration, opened before models are loaded, and the precision that is asked of it."""
+def _trusted(calibration: Path | None, min_precision: float | None, alpha: float | None) -> dict[str, Any]:
+    """The calibration, opened before models are loaded, and what is asked of it."""
     from llmrec.match import Calibration
+    from llmrec.match.judging import bar_of
 
-    if calibration is None and min_precision is not None:
+    if calibration is None and (min_precision is not None or alpha is not None):
         step = "Give one with --calibration (llmrec calibrate)."
-        raise InputError("--min-precision wants a calibration", next_step=step)
+        asked = "--alpha" if min_precision is None else "--min-precision"
+        raise InputError(f"{asked} wants a calibration", next_step=step)
     opened = Calibration.load(calibration) if calibration else None
     if opened is not None and min_precision is not None:
         opened.final.bar(min_precision)
-    return {"calibration": opened, "min_precision": min_precision}
+    if opened is not None and alpha is not None:
+        bar_of(opened, alpha)
+    return {"calibration": opened, "min_precision": min_precision, "alpha": alpha}
 
 
 def _satisfiable(index: Index, where: str | None) -> None:

@@ -7,7 +7,8 @@
     Matcher(index, calibration=Calibration.load("shop.calibration"), min_precision=0.95)
 
 On disk: ``decider.json`` (weights, bars, reliability), ``pairs.json`` (words and how many products have them),
-``reliability.png`` and the manifest; with a reranker ``second.json`` as well (``llmrec.match.second_look``).
+``reliability.png``, ``sets.json`` (``llmrec.match.conformal``) and the manifest; with a reranker also ``second.json``
+(``llmrec.match.second_look``).
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import msgspec
 import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
+from llmrec.match.answer_sets import Told, held_out, judge_lists, learn_sets
+from llmrec.match.conformal import Sets
 from llmrec.match.decision import FEWEST_OF_EACH, Decider, fit_decider
 from llmrec.match.reliability import draw_reliability
 from llmrec.match.reranking import DEPTH, Second
 from llmrec.match.scorers import Scorer, of_trees
-from llmrec.match.second_look import OWN, Grow, SecondLook, Seen, learn_second, second_row
+from llmrec.match.second_look import OWN, Grow, SecondLook, Seen, components, learn_second, second_row
 from llmrec.match.signals import WIDTH, names_of, offer_of, pair_signals, signals
 from llmrec.prompting.pair_features import PairFeatures
 from llmrec.prompting.pair_matcher import PairMatcher
@@ -63,6 +66,7 @@ class Calibration:
         encoder: Digest of the index's encoder; empty where it has none.
         second: How a reranker is used; None: it was made without one.
         trees: A reranker that was grown on the calibration's own lists.
+        sets: What sets of answers rest on; None: it was made before there were any.
     """
 
     def __init__(
@@ -73,10 +77,11 @@ class Calibration:
         encoder: str,
         second: SecondLook | None = None,
         trees: PairMatcher | None = None,
+        sets: Sets | None = None,
     ) -> None:
         self.decider, self.pairs = decider, pairs
         self.parts, self.encoder = tuple(parts), encoder
-        self.second, self.trees = second, trees
+        self.second, self.trees, self.sets = second, trees, sets
 
     @property
     def reranks(self) -> bool:
@@ -125,6 +130,8 @@ class Calibration:
         with atomic_folder(folder, replace=replace) as scratch:
             (scratch / "decider.json").write_bytes(msgspec.json.encode(self.decider))
             (scratch / "pairs.json").write_bytes(msgspec.json.encode(self.pairs.state()))
+            if self.sets is not None:
+                (scratch / "sets.json").write_bytes(msgspec.json.encode(self.sets))
             if self.second is not None:
                 (scratch / "second.json").write_bytes(msgspec.json.encode(self.second))
             if self.trees is not None and self.reranks:
@@ -147,7 +154,9 @@ class Calibration:
             decider = msgspec.json.decode((folder / "decider.json").read_bytes(), type=Decider)
             pairs = PairFeatures.from_state(msgspec.json.decode((folder / "pairs.json").read_bytes()))
             parts, encoder = manifest["settings"]["parts"], str(manifest["settings"]["encoder"])
-            second = trees = None
+            second = trees = sets = None
+            if (folder / "sets.json").is_file():
+                sets = msgspec.json.decode((folder / "sets.json").read_bytes(), type=Sets)
             if (folder / "second.json").is_file():
                 second = msgspec.json.decode((folder / "second.json").read_bytes(), type=SecondLook)
             if (folder / "reranker").is_dir():
@@ -159,7 +168,7 @@ class Calibration:
                 raise ValueError("it does not say what a reranked list is worth")
         except (OSError, ValueError, KeyError, TypeError, msgspec.MsgspecError) as error:
             raise ArtefactError(f"{folder}: not a calibration ({error})", next_step=REMEDY) from error
-        return cls(decider, pairs, parts, encoder, second, trees)
+        return cls(decider, pairs, parts, encoder, second, trees, sets)
 
 
 def _verdict(decider: Decider, signals_: Sequence[float]) -> Verdict:
@@ -179,6 +188,7 @@ def calibrate(
     seed: int = 0,
     rerank: Scorer | Grow | None = None,
     depth: int = DEPTH,
+    hold_out: float = 0.0,
 ) -> Calibration:
     """Learn from contents whose products are known how far the matcher can be trusted on this catalog.
 
@@ -194,10 +204,14 @@ def calibrate(
         rerank: A reranker whose use is learned as well, or what grows trees (``llmrec.train.pair_trees.grow_trees``):
             then they are grown on the contents' own lists.
         depth: Products of a list that the reranker looks at.
+        hold_out: Share of the contents that sets of answers rest on and nothing is fitted on; 0: they rest on what is
+            said of all contents out of fold.
 
     Raises:
         InputError: Too few contents, one whose media has not been watched, or a share out of range.
     """
+    if not 0 <= hold_out < 0.9:
+        raise InputError(f"hold_out={hold_out}: a share", next_step="Give a number from 0 to 0.9.")
     if absent is not None and not 0 < absent < 1:
         raise InputError(f"absent={absent}: a share", next_step="Give a number between 0 and 1.")
     index: Any = matcher.index
@@ -238,14 +252,22 @@ def calibrate(
         for part in _parts(present, true, len(index), seed):
             thinned = index.without({id for content in part for id in true[content.id]})
             add(matcher.over(thinned), part, apart, without=True)
-    names, table = names_of(parts, pairs=True), np.array(rows).reshape(len(rows), -1)
-    right, none = [one.hits[0].product_id in one.right for one in seen], [not one.right for one in seen]
-    weights = np.array([one.weight for one in seen])
-    found = fit_decider(table, right, none, [one.content for one in seen], names, weights=weights, seed=seed)
-    made.decider = found.decider
+    held = held_out(seen, components(seen), hold_out, seed).tolist()
+    learned = [one for one, out in zip(seen, held, strict=True) if not out]
+    right, none = [one.hits[0].product_id in one.right for one in learned], [not one.right for one in learned]
+    table = np.array([row for row, out in zip(rows, held, strict=True) if not out]).reshape(len(learned), -1)
+    weights, ids = np.array([one.weight for one in learned]), [one.content for one in learned]
+    found = fit_decider(table, right, none, ids, names_of(parts, pairs=True), weights=weights, seed=seed)
+    made.decider, looked = found.decider, list[Second | None]([None] * len(learned))
     if rerank is not None:
-        learned = learn_second(seen, found, index.product, pairs, parts, rerank, depth=depth, seed=seed)
-        made.second, made.trees = learned.second, learned.trees
+        again = learn_second(learned, found, index.product, pairs, parts, rerank, depth=depth, seed=seed)
+        made.second, made.trees, found, looked = again
+    told = [Told(*one) for one in zip(found.probability.tolist(), found.absent.tolist(), looked, strict=True)]
+    kept = learned
+    if hold_out:
+        kept = [one for one, out in zip(seen, held, strict=True) if out]
+        told = judge_lists(made, kept, index.product, rerank if isinstance(rerank, Scorer) else made.own_scorer)
+    made.sets = learn_sets(kept, told, learned, held_out=bool(hold_out))
     return made
 
 

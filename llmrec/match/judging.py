@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from llmrec.errors import ArtefactError, InputError
+from llmrec.match.answer_sets import utilities
 from llmrec.match.calibration import REMEDY, Calibration, Verdict
-from llmrec.match.reranking import Reranking
+from llmrec.match.conformal import Sets, masses, members
+from llmrec.match.reranking import Reranking, Second
 from llmrec.match.signals import WIDTH
 from llmrec.records import Hit, Match, NoMatch, Query, Reranked
 
@@ -20,6 +22,8 @@ class Judged(NamedTuple):
     hits: list[Hit]
     verdict: Verdict | None = None
     reranked: Reranked | None = None
+    #: How many products are in the set that is asked for, and whether "no match" is.
+    members: tuple[int, bool] | None = None
 
 
 class Judge:
@@ -40,20 +44,26 @@ class Judge:
         min_precision: float | None,
         where: str | None = None,
         rerank: Reranking | None = None,
+        alpha: float | None = None,
     ) -> None:
         self._index, self._calibration, self._where = index, calibration, where
         self._bar: float | None = None
+        self._sets: Sets | None = None
+        self._mass = 0.0
         self.rerank = rerank
         if calibration is None:
-            if min_precision is not None:
+            if min_precision is not None or alpha is not None:
                 step = "Give a calibration as well (llmrec calibrate)."
-                raise InputError("a precision is asked for without a calibration", next_step=step)
+                what = "a precision is" if min_precision is not None else "sets are"
+                raise InputError(f"{what} asked for without a calibration", next_step=step)
             return
         if calibration.encoder != getattr(index, "encoder_digest", calibration.encoder):
             raise ArtefactError("the calibration was made with another encoder than the index has", next_step=REMEDY)
         self.rerank = agreed(calibration, rerank)
         if min_precision is not None:
             self._bar = calibration.final.bar(min_precision)
+        if alpha is not None:
+            self._sets, self._mass = calibration.sets, bar_of(calibration, alpha)
 
     def __call__(self, lists: Sequence[tuple[list[Hit], Query]]) -> list[Judged]:
         """Each list in its last order, and what it is worth."""
@@ -70,8 +80,9 @@ class Judge:
             for (hits, query), standing in zip(lists, standings, strict=True)
         ]
         second = self._calibration.second
+        looks: list[Second | None] = [None for _ in lists]
         if self.rerank is None or second is None:
-            return found
+            return self._cut(found, lists, looks)
         right = [judged.verdict.right if judged.verdict else 0.0 for judged in found]
         again = self.rerank(lists, self._index.product, probabilities=right, sure=second.sure, mix=second.mix)
         for i, (looked, (hits, query), standing) in enumerate(zip(again, lists, standings, strict=True)):
@@ -79,8 +90,23 @@ class Judge:
             if looked.about.looked:
                 product = self._index.product(looked.hits[0].product_id)
                 verdict = self._calibration.judge_second(looked, hits, standing, query, product)
+                looks[i] = looked
             found[i] = Judged(looked.hits, verdict, looked.about)
-        return found
+        return self._cut(found, lists, looks)
+
+    def _cut(
+        self, found: list[Judged], lists: Sequence[tuple[list[Hit], Query]], looks: Sequence[Second | None]
+    ) -> list[Judged]:
+        """With the set of each list, where sets are asked for."""
+        if self._sets is None:
+            return found
+        cut = []
+        for judged, (hits, _), looked in zip(found, lists, looks, strict=True):
+            assert judged.verdict is not None
+            speaking = utilities(hits, looked, self._sets.sharpness)
+            scores = masses(judged.verdict.right, judged.verdict.absent, speaking)
+            cut.append(judged._replace(members=members(scores, self._mass)))
+        return cut
 
     def _first(self, hits: Sequence[Hit], query: Query, standing: Any) -> Verdict:
         assert self._calibration is not None
@@ -94,11 +120,33 @@ class Judge:
         if verdict is None:
             return msgspec.structs.replace(match, reranked=judged.reranked) if judged.reranked else match
         decision = None if self._bar is None else verdict.right < self._bar
+        count, possible = (len(match.products), None) if judged.members is None else judged.members
         products = tuple(
             msgspec.structs.replace(product, probability=verdict.right) if product.rank == 1 else product
-            for product in match.products
+            for product in match.products[:count]
         )
-        return Match(match.content_id, products, NoMatch(decision, verdict.absent), judged.reranked)
+        return Match(match.content_id, products, NoMatch(decision, verdict.absent, possible), judged.reranked)
+
+
+def bar_of(calibration: Calibration, alpha: float) -> float:
+    """The bar of sets of answers.
+
+    Raises:
+        ArtefactError: The calibration was made before there were sets.
+        InputError: ``alpha`` is out of reach.
+    """
+    if calibration.sets is None:
+        raise ArtefactError("the calibration was made before there were sets of answers", next_step=REMEDY)
+    return calibration.sets.bar(alpha)
+
+
+def set_counts(matches: Sequence[Match]) -> dict[str, int]:
+    """Products of all sets, sets of one product, and sets with "no match" in them."""
+    return {
+        "products": sum(len(match.products) for match in matches),
+        "single": sum(len(match.products) == 1 for match in matches),
+        "no_match_possible": sum(match.no_match.possible is True for match in matches),
+    }
 
 
 def agreed(calibration: Calibration, rerank: Reranking | None) -> Reranking | None:

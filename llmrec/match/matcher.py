@@ -25,6 +25,7 @@ from llmrec.match.fusion import WEIGHTS, fuse_views
 from llmrec.match.judging import Judge
 from llmrec.match.reranking import Reranking
 from llmrec.match.shown import shown_times
+from llmrec.match.signals import WIDTH
 from llmrec.match.views import View, views_of
 from llmrec.match.watching import Watch, media_of, watched
 from llmrec.records import Content, Evidence, Hit, Intent, Keyframe, Match, Product, Query, RankedProduct
@@ -80,8 +81,11 @@ class Matcher:
         min_precision: Share of the shown first products that shall be right: below the bar that the calibration has
             for it, ``no_match`` is the decision. None: a probability, and no decision.
 
+        alpha: The products of a match are cut to a set that holds the right one, or else ``no_match.possible`` is true,
+            for all but this share of the contents (``llmrec.match.conformal``). None: ``k`` products.
+
     Raises:
-        InputError: A precision without a calibration, or one that it never reached.
+        InputError: A precision or a set without a calibration, or one that it never reached; a set of more than ``k``.
         ArtefactError: A calibration made with another encoder than the index has, or with another reranker.
     """
 
@@ -95,10 +99,14 @@ class Matcher:
         calibration: Calibration | None = None,
         min_precision: float | None = None,
         rerank: Reranking | None = None,
+        alpha: float | None = None,
     ) -> None:
         self.index = index
         self.settings = settings or MatchSettings()
-        self._judge = Judge(index, calibration, min_precision, self.settings.where, rerank)
+        if alpha is not None and self.settings.k < WIDTH:
+            step = f"Ask for {WIDTH} products or more: the set cuts them."
+            raise InputError(f"k={self.settings.k}: sets may hold {WIDTH} products", next_step=step)
+        self._judge = Judge(index, calibration, min_precision, self.settings.where, rerank, alpha)
         # bounded, so that a run over millions of products stays within memory
         self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._watch = watch

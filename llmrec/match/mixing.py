@@ -104,6 +104,12 @@ def fit_mix(lists: Sequence[Candidates], groups: Sequence[str], *, seed: int = 0
     return _fitted(lists), Gain(orders, *_told(before, after))
 
 
+def sharpness(lists: Sequence[Candidates]) -> float:
+    """What a deviation of the first stage counts in a softmax over a list, where nothing else is known of it."""
+    blind = [own._replace(logits=np.zeros(len(own.scores))) for own in lists]
+    return _fitted(blind).first if blind else 1.0
+
+
 def order_of(mixed: Floats) -> NDArray[np.int64]:
     """Places by mixed score, best first; what was not looked at stays behind in its own order."""
     return np.argsort(-np.nan_to_num(mixed, nan=-np.inf), kind="stable")
@@ -145,38 +151,43 @@ def _fitted(lists: Sequence[Candidates]) -> Mix:
     told = [own for own in lists if own.right.any() and not own.right.all()]
     if not told:
         return Mix(1.0, 0.0)
-    columns = [np.stack([standard(own.scores), own.logits - own.logits.mean()], axis=1) for own in told]
-    scale = np.sqrt(np.concatenate(columns).var(axis=0))
-    scale = np.where(scale > 1e-9, scale, 1.0)
-    kept = [0, 1]
-    weights = _logit(columns, told, scale, kept)
+    rows = np.concatenate([np.stack([standard(own.scores), own.logits - own.logits.mean()], axis=1) for own in told])
+    right = np.concatenate([own.right for own in told])
+    starts = np.cumsum([0, *(len(own.right) for own in told[:-1])])
+    scale = np.where(rows.std(axis=0) > 1e-9, rows.std(axis=0), 1.0)
+    rows = rows / scale
+    weights = _logit(rows, right, starts, [0, 1])
     for column in (1, 0):
         if weights[column] < 0:
-            kept = [1 - column]
-            weights = np.maximum(_logit(columns, told, scale, kept), 0.0)
+            weights = np.maximum(_logit(rows, right, starts, [1 - column]), 0.0)
     first, second = (float(value) for value in weights / scale)
     return Mix(first, second) if first or second else Mix(1.0, 0.0)
 
 
-def _logit(columns: Sequence[Floats], lists: Sequence[Candidates], scale: Floats, kept: Sequence[int]) -> Floats:
-    """Conditional logit by Newton's method on the bound that expectation gives (the right ones' shares held fixed)."""
-    weights = np.zeros(len(scale))
-    own = [(rows / scale)[:, kept] for rows in columns]
+def _logit(rows: Floats, right: Bools, starts: NDArray[np.int64], kept: Sequence[int]) -> Floats:
+    """Conditional logit by Newton's method on the bound that expectation gives (the right ones' shares held fixed).
+
+    Args:
+        rows: Columns of all lists, float64 ``[n, 2]``.
+        right: Bool ``[n]``, at least one in each list.
+        starts: Where each list begins.
+        kept: The columns that take part; the weights of others are 0.
+    """
+    own, weights = rows[:, kept], np.zeros(len(kept))
+    sizes = np.diff([*starts, len(rows)])
     for _ in range(STEPS):
-        gradient, curve = -RIDGE * weights[kept], RIDGE * np.eye(len(kept))
-        for rows, given in zip(own, lists, strict=True):
-            share = _softmax(rows @ weights[kept])
-            good = np.where(given.right, share, 0.0)
-            mean = share @ rows
-            gradient = gradient + (good / max(good.sum(), 1e-300) - share) @ rows
-            curve = curve + (rows * share[:, None]).T @ rows - np.outer(mean, mean)
+        logits = own @ weights
+        share = np.exp(logits - np.repeat(np.maximum.reduceat(logits, starts), sizes))
+        share /= np.repeat(np.add.reduceat(share, starts), sizes)
+        good = np.where(right, share, 0.0)
+        good /= np.repeat(np.maximum(np.add.reduceat(good, starts), 1e-300), sizes)
+        mean = np.add.reduceat(own * share[:, None], starts, axis=0)
+        gradient = (good - share) @ own - RIDGE * weights
+        curve = (own * share[:, None]).T @ own - mean.T @ mean + RIDGE * np.eye(len(kept))
         step = np.linalg.solve(curve, gradient)
-        weights[kept] += step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
+        weights = weights + step * min(1.0, 2.0 / max(float(np.abs(step).max()), 1e-12))
         if np.abs(step).max() < 1e-7:
             break
-    return weights
-
-
-def _softmax(values: Floats) -> Floats:
-    weights = np.exp(values - values.max())
-    return np.asarray(weights / weights.sum(), dtype=np.float64)
+    found = np.zeros(rows.shape[1])
+    found[list(kept)] = weights
+    return found

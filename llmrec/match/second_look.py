@@ -76,12 +76,15 @@ class SecondLook(msgspec.Struct, frozen=True):
 
 
 class Learned(NamedTuple):
-    """A second look, the trees that were grown for it (or None), and how the probabilities came out of fold."""
+    """A second look, the trees that were grown for it (or None), and what is said of the lists out of fold.
+
+    ``looked`` are the lists after the second look, None where there was none.
+    """
 
     second: SecondLook
     trees: PairMatcher | None
-    fitted: Fitted | None
-    right: NDArray[np.bool_] | None
+    fitted: Fitted
+    looked: list[Second | None]
 
 
 def second_row(
@@ -148,7 +151,8 @@ def learn_second(
     mix, gain = fit_mix([_candidates(lists[i], logits[i]) for i in there], [groups[i] for i in there], seed=seed)
     about = (scorer.reference, scorer.digest, depth, mix)
     if not gain.helps:
-        return Learned(SecondLook(*about, None, False, gain.measured, None), trees, None, None)
+        second = SecondLook(*about, None, False, gain.measured, None)
+        return Learned(second, trees, first, [None for _ in lists])
     said = first.probability
     sure, share = _sure([lists[i] for i in there], gain, said[there])
     seconds = [reordered(seen.hits, own, len(own), mix) for seen, own in zip(lists, logits, strict=True)]
@@ -174,7 +178,9 @@ def learn_second(
     curve = tuple(reliability(told, truth, weights))
     decider = msgspec.structs.replace(fitted.decider, bars=bars(told, truth, weights), measured=measured, curve=curve)
     second = SecondLook(*about, sure, True, {**gain.measured, "skipped": share}, decider)
-    return Learned(second, trees, Fitted(decider, told), truth)
+    missing = np.where(skip, first.absent, fitted.absent)
+    looked = [None if left else own for left, own in zip(skip, seconds, strict=True)]
+    return Learned(second, trees, Fitted(decider, told, missing), looked)
 
 
 def components(lists: Sequence[Seen]) -> list[str]:
