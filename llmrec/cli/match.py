@@ -42,6 +42,20 @@ def match(
         float | None,
         typer.Option(min=0.5, max=0.999, help="Decide: say 'no match' unless so many first products are right."),
     ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.999, help="Cut to sets that miss the right answer for this share of contents."),
+    ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Reranker for a second look: adapter:minilm-pairs, a folder, an LLM."),
+    ] = None,
+    rerank_depth: Annotated[
+        int | None, typer.Option(min=2, help="Products of each content that it looks at.", show_default="20")
+    ] = None,
+    rerank_budget: Annotated[
+        float | None, typer.Option(min=0.0, metavar="SECONDS", help="Time that it may take for a content, on average.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
     intent: Annotated[str, typer.Option(help="Model that writes each content's shopping intent, or 'none'.")] = "none",
     intent_prompt: Annotated[
@@ -72,7 +86,9 @@ def match(
     record_output(output)
     usable_output(run, input, output)
     from llmrec.index.where import parse
-    from llmrec.match import Matcher, MatchSettings, open_index, watch_contents
+    from llmrec.match import Matcher, MatchSettings, open_index, open_reranking, watch_contents
+    from llmrec.match.judging import set_counts
+    from llmrec.match.reranking import looked_at
     from llmrec.match.watching import media_of
     from llmrec.records import Match
     from llmrec.storage import Ledger, fingerprint, sha256_file, write_records
@@ -84,13 +100,17 @@ def match(
         step = "Leave one of them out."
         raise InputError("--merge adds windows up, of which a calibration says nothing", next_step=step)
     how = MatchSettings(k=k, vision=vision, where=where)
-    trust = _trusted(calibration, min_precision)
+    trust = _trusted(calibration, min_precision, alpha)
+
+    def second_look() -> Any:
+        return open_reranking(rerank, trust["calibration"], depth=rerank_depth, budget=rerank_budget)
+
     if where:
         parse(where)  # a fault is told before models are loaded
     if input == output == "-" and not run:
         opened = open_index(index, encoder=encoder, vision=vision)
         _satisfiable(opened, where)
-        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, **trust)
+        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, rerank=second_look(), **trust)
         _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder), k if merge else None)
         return
     contents, folder = _contents(input)
@@ -133,7 +153,7 @@ def match(
                 workers=workers,
             )
             contents = list(progress(stream, "watching", len(contents)))
-    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, **trust)
+    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, rerank=second_look(), **trust)
 
     if output == "-":
         write_records("-", progress(matcher.match(contents, folder=folder), "matching", len(contents)), Match)
@@ -143,6 +163,10 @@ def match(
     filtered = [where] if where else []
     if calibration:
         filtered += [sha256_file(calibration / "manifest.json"), str(min_precision)]
+        filtered += [] if alpha is None else [f"alpha={alpha}"]
+    if matcher.rerank is not None:
+        again = matcher.rerank
+        filtered += [again.scorer.digest, str(again.depth), str(again.budget)]
     made_with = fingerprint(opened.version_digest, k, intent, intent_prompt, seen_with, vision, *filtered)
     with Ledger(output, Match, made_with, resume=resume) as ledger:
         keys = [fingerprint(content) for content in contents]
@@ -160,27 +184,40 @@ def match(
     refused = sum(record.no_match.decision is True for record in matches)
     empty = [record.content_id for record in matches if not record.products]
     resumed = len(matches) - len(todo)
-    result = {"contents": len(matches), "watched": unwatched, "resumed": resumed, "empty": len(empty), "output": output}
+    result: dict[str, Any] = {"contents": len(matches), "watched": unwatched, "resumed": resumed}
+    result |= {"empty": len(empty), "output": output}
     result |= {"no_match": refused} if min_precision is not None else {}
     which = f" ({', '.join(empty[:5])}{', …' if len(empty) > 5 else ''})" if empty else ""
     text = f"{len(matches)} contents matched, {len(empty)} of them found nothing{which}: {output}"
     if min_precision is not None:
         text += f"\n{refused} of them have no match in the catalog, as far as a precision of {min_precision:g} goes"
+    if alpha is not None:
+        result["sets"] = told = set_counts(matches)
+        text += "\nsets: {products} products, {single} of one, {no_match_possible} with no match".format(**told)
+    if matcher.rerank is not None:
+        result["rerank"] = told = looked_at(matches)
+        text += "\nreranked: {looked} contents; sure of {sure}, too little time for {short}".format(**told)
+    elif rerank:
+        text += "\nnot reranked: on the calibration's contents the reranker did not help"
     emit({**result, "empty_ids": empty, "failed": failed}, as_json=as_json, text=text)
     _leave(failed)
 
 
-def _trusted(calibration: Path | None, min_precision: float | None) -> dict[str, Any]:
-    """The calibration, opened before models are loaded, and the precision that is asked of it."""
+def _trusted(calibration: Path | None, min_precision: float | None, alpha: float | None) -> dict[str, Any]:
+    """The calibration, opened before models are loaded, and what is asked of it."""
     from llmrec.match import Calibration
+    from llmrec.match.judging import bar_of
 
-    if calibration is None and min_precision is not None:
+    if calibration is None and (min_precision is not None or alpha is not None):
         step = "Give one with --calibration (llmrec calibrate)."
-        raise InputError("--min-precision wants a calibration", next_step=step)
+        asked = "--alpha" if min_precision is None else "--min-precision"
+        raise InputError(f"{asked} wants a calibration", next_step=step)
     opened = Calibration.load(calibration) if calibration else None
     if opened is not None and min_precision is not None:
-        opened.decider.bar(min_precision)
-    return {"calibration": opened, "min_precision": min_precision}
+        opened.final.bar(min_precision)
+    if opened is not None and alpha is not None:
+        bar_of(opened, alpha)
+    return {"calibration": opened, "min_precision": min_precision, "alpha": alpha}
 
 
 def _satisfiable(index: Index, where: str | None) -> None:

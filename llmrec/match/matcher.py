@@ -24,7 +24,9 @@ from llmrec.match.evidence import LIMIT, FieldForms, Segment, explain, field_for
 from llmrec.match.frames import FrameSearch, pool, showing
 from llmrec.match.fusion import WEIGHTS, fuse_views
 from llmrec.match.judging import Judge
+from llmrec.match.reranking import Reranking
 from llmrec.match.shown import shown_times
+from llmrec.match.signals import WIDTH
 from llmrec.match.views import View, views_of
 from llmrec.match.watching import Watch, media_of, watched
 from llmrec.records import Content, Evidence, Hit, Intent, Keyframe, Match, Product, Query, RankedProduct
@@ -75,12 +77,17 @@ class Matcher:
         intents: Writes the shopping intent of contents (``llmrec.summarize.IntentWriter(generator).intents``).
         settings: See ``MatchSettings``.
         calibration: Says how probably the first product is right (``llmrec.match.calibration``); None: nothing is said.
+        rerank: Looks a second time at the best products of each list (``llmrec.match.reranking``). A calibration says
+            how its scores count, and is refused when it was made with another one.
         min_precision: Share of the shown first products that shall be right: below the bar that the calibration has
             for it, ``no_match`` is the decision. None: a probability, and no decision.
 
+        alpha: The products of a match are cut to a set that holds the right one, or else ``no_match.possible`` is true,
+            for all but this share of the contents (``llmrec.match.conformal``). None: ``k`` products.
+
     Raises:
-        InputError: A precision without a calibration, or one that it never reached.
-        ArtefactError: A calibration made with another encoder than the index has.
+        InputError: A precision or a set without a calibration, or one that it never reached; a set of more than ``k``.
+        ArtefactError: A calibration made with another encoder than the index has, or with another reranker.
     """
 
     def __init__(
@@ -92,9 +99,14 @@ class Matcher:
         settings: MatchSettings | None = None,
         calibration: Calibration | None = None,
         min_precision: float | None = None,
+        rerank: Reranking | None = None,
+        alpha: float | None = None,
     ) -> None:
         self.settings = settings or MatchSettings()
-        self._judge = Judge(index, calibration, min_precision, self.settings.where)
+        if alpha is not None and self.settings.k < WIDTH:
+            step = f"Ask for {WIDTH} products or more: the set cuts them."
+            raise InputError(f"k={self.settings.k}: sets may hold {WIDTH} products", next_step=step)
+        self._judge = Judge(index, calibration, min_precision, self.settings.where, rerank, alpha)
         self._watch = watch
         self._intents = intents
         self._look_into(index)
@@ -106,7 +118,7 @@ class Matcher:
         self._frames = FrameSearch(index if self.settings.vision else None)
 
     def over(self, index: Catalogued) -> Matcher:
-        """The same matcher over another index, without a calibration."""
+        """The same matcher over another index, without calibration and reranker."""
         return Matcher(index, watch=self._watch, intents=self._intents, settings=self.settings)
 
     def latest(self) -> Matcher:
@@ -173,17 +185,22 @@ class Matcher:
     def _match_batch(self, contents: list[Content], folder: str | Path) -> Iterator[Match]:
         found = self.rankings(contents, folder=folder)
         lists = [self._fused(rankings, frames) for rankings, frames in found]
-        verdicts = self._judge([(hits, main_query(rankings)) for hits, (rankings, _) in zip(lists, found, strict=True)])
-        for content, (rankings, frames), fused, verdict in zip(contents, found, lists, verdicts, strict=True):
+        judged = self._judge([(hits, main_query(rankings)) for hits, (rankings, _) in zip(lists, found, strict=True)])
+        for content, (rankings, frames), last in zip(contents, found, judged, strict=True):
             parts = [
                 (view.start, view.end, own[0].product_id)
                 for view, own in rankings
                 if own and view.start is not None and view.end is not None
             ]
-            yield self._judge.told(self._explained(content, _Found(fused, frames, parts)), verdict)
+            yield self._judge.told(self._explained(content, _Found(last.hits, frames, parts)), last)
+
+    @property
+    def rerank(self) -> Reranking | None:
+        """What looks a second time; None where nothing does, or where the calibration found that it does not help."""
+        return self._judge.rerank
 
     def lists(self, contents: Sequence[Content], *, folder: str | Path = ".") -> list[tuple[list[Hit], Query]]:
-        """The fused ranking of each content, and the query that stands for it; see ``rankings``.
+        """The first stage's ranking of each content, and the query that stands for it; see ``rankings``.
 
         Raises:
             InputError: A content's media has not been watched, or cannot be.
