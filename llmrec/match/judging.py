@@ -58,13 +58,17 @@ class Judge:
             verdicts.append(self._calibration.judge(hits, standing, query, product))
         return verdicts
 
-    def told(self, match: Match, verdict: Verdict | None) -> Match:
-        """The match with the verdict written into it."""
+    def trusts(self, verdict: Verdict | None) -> bool:
+        """Whether a precision was asked for, and a list's first product is right with it."""
+        return verdict is not None and self._bar is not None and verdict.right >= self._bar
+
+    def told(self, match: Match, verdict: Verdict | None, first: str) -> Match:
+        """The match with the verdict written into it: a probability of ``first``, wherever rules have put it."""
         if verdict is None:
             return match
         decision = None if self._bar is None else verdict.right < self._bar
         products = tuple(
-            msgspec.structs.replace(product, probability=verdict.right) if product.rank == 1 else product
+            msgspec.structs.replace(product, probability=verdict.right) if product.product_id == first else product
             for product in match.products
         )
         return Match(match.content_id, products, NoMatch(decision, verdict.absent))
