@@ -193,18 +193,43 @@ class Span(msgspec.Struct, frozen=True):
     end: float
 
 
-class RankedProduct(msgspec.Struct, frozen=True):
+class RuleEffect(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a rule did to a product: the rank that it had before and after, and what was added to its score.
+
+    ``by`` is absent where only others were moved. ``rule`` is the rule's name; ``diversity`` and
+    ``min-precision`` (``hold``) are no rules of a file.
+    """
+
+    rule: str
+    action: Literal["boost", "hold", "cap", "diversity"]
+    before: int
+    after: int
+    by: float | None = None
+
+
+def _null() -> None:
+    """A default that is written, unlike a plain one of a record with ``omit_defaults``."""
+    return None
+
+
+def _nothing() -> tuple[Any, ...]:
+    return ()
+
+
+class RankedProduct(msgspec.Struct, frozen=True, omit_defaults=True):
     """A product in a match; ``rank`` counts from 1, ``probability`` is null until a calibration is given.
 
     ``shown`` tells when the product is on screen or spoken of, in order of time; empty where the content has no times.
+    ``rules`` tells what the rules of the match did to it, in the order in which they did; absent where they did none.
     """
 
     product_id: str
     rank: int
     score: float
-    probability: float | None = None
-    evidence: tuple[Evidence, ...] = ()
-    shown: tuple[Span, ...] = ()
+    probability: float | None = msgspec.field(default_factory=_null)
+    evidence: tuple[Evidence, ...] = msgspec.field(default_factory=_nothing)
+    shown: tuple[Span, ...] = msgspec.field(default_factory=_nothing)
+    rules: tuple[RuleEffect, ...] = ()
 
 
 class NoMatch(msgspec.Struct, frozen=True):

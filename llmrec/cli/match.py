@@ -14,7 +14,7 @@ from llmrec.errors import InputError
 
 if TYPE_CHECKING:
     from llmrec.index import Index
-    from llmrec.match import Matcher
+    from llmrec.match import Matcher, MatchSettings
     from llmrec.records import Content, ContentKind
     from llmrec.seams import ImageEncoder
     from llmrec.video import Watcher
@@ -35,6 +35,12 @@ def match(
     where: Annotated[
         str | None, typer.Option(metavar="FILTER", help='Only such products: price < 50 and brand in ["Acme"].')
     ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is never shown, sooner or later, or only so often (YAML).")
+    ] = None,
+    diversity: Annotated[
+        float, typer.Option(min=0.0, max=0.95, help="From 0 (not at all): what being unlike those before it counts.")
+    ] = 0.0,
     calibration: Annotated[
         Path | None, typer.Option(metavar="DIR", help="What 'llmrec calibrate' made: probabilities in the matches.")
     ] = None,
@@ -82,11 +88,11 @@ def match(
     """Find the products that contents show or want, each with the words that made it a match."""
     if as_json and output == "-":
         raise InputError("--json and '-o -' both write to standard output", next_step="Write the matches to a file.")
-    usable_output(output, input)
+    usable_output(output, input, rules)
     record_output(output)
-    usable_output(run, input, output)
+    usable_output(run, input, output, rules)
     from llmrec.index.where import parse
-    from llmrec.match import Matcher, MatchSettings, open_index, open_reranking, watch_contents
+    from llmrec.match import Matcher, MatchSettings, load_rules, open_index, open_reranking, watch_contents
     from llmrec.match.judging import set_counts
     from llmrec.match.reranking import looked_at
     from llmrec.match.watching import media_of
@@ -99,7 +105,11 @@ def match(
     if merge and calibration:
         step = "Leave one of them out."
         raise InputError("--merge adds windows up, of which a calibration says nothing", next_step=step)
-    how = MatchSettings(k=k, vision=vision, where=where)
+    business = load_rules(rules) if rules else None
+    how = MatchSettings(k=k, vision=vision, where=where, rules=business, diversity=diversity)
+    if merge and (diversity or (business and any(rule.action == "cap" for rule in business.rules))):
+        step = "Leave them out; bans and boosts hold in each window, and so in the total."
+        raise InputError("--merge adds windows up, in which caps and diversity do not last", next_step=step)
     trust = _trusted(calibration, min_precision, alpha)
 
     def second_look() -> Any:
@@ -109,7 +119,7 @@ def match(
         parse(where)  # a fault is told before models are loaded
     if input == output == "-" and not run:
         opened = open_index(index, encoder=encoder, vision=vision)
-        _satisfiable(opened, where)
+        _satisfiable(opened, how)
         matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, rerank=second_look(), **trust)
         _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder), k if merge else None)
         return
@@ -120,7 +130,7 @@ def match(
         raise InputError(f"{input}: {error.message}", next_step=error.next_step) from error
     pictured = vision and any(content.media or content.keyframes for content in contents)
     opened = open_index(index, encoder=encoder, vision=pictured)
-    _satisfiable(opened, where)
+    _satisfiable(opened, how)
     if run:
         from llmrec.evaluate.runs import check_id
 
@@ -161,6 +171,8 @@ def match(
         return
     # without a filter as it was before there were any, so that runs begun then go on
     filtered = [where] if where else []
+    filtered += [f"rules {sha256_file(rules)}"] if rules else []
+    filtered += [f"diversity {diversity}"] if diversity else []
     if calibration:
         filtered += [sha256_file(calibration / "manifest.json"), str(min_precision)]
         filtered += [] if alpha is None else [f"alpha={alpha}"]
@@ -220,10 +232,14 @@ def _trusted(calibration: Path | None, min_precision: float | None, alpha: float
     return {"calibration": opened, "min_precision": min_precision, "alpha": alpha}
 
 
-def _satisfiable(index: Index, where: str | None) -> None:
-    """Say so when a filter keeps nothing: all matches would be empty without a word."""
-    if where and not index.count(where):
-        print(visible(f"warning: no product of {index.path} fits the filter {where}"), file=sys.stderr)
+def _satisfiable(index: Index, how: MatchSettings) -> None:
+    """Say so when a filter keeps nothing: all matches would be empty without a word, or a rule without effect."""
+    from llmrec.match.steering import notices
+
+    if how.where and not index.count(how.where):
+        print(visible(f"warning: no product of {index.path} fits the filter {how.where}"), file=sys.stderr)
+    for notice in notices(index, how.rules, how.where):
+        print(visible(f"warning: {notice}"), file=sys.stderr)
 
 
 def _writer(model: str, prompt: str) -> Any:

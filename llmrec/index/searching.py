@@ -15,6 +15,7 @@ from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings
 from llmrec.index.fusion import FUSIONS, Candidates, Weights, weights_of, zscore
 from llmrec.index.grams import best_names
+from llmrec.index.likeness import likeness
 from llmrec.index.live.parts import without
 from llmrec.index.parts import Parts
 from llmrec.index.pictures import BOTH
@@ -253,6 +254,14 @@ class SearchedIndex:
             InputError: The index has no such product.
         """
         return self._parts.summaries.get(self._parts.table.row(product_id))
+
+    def likeness(self, ids: Sequence[str]) -> NDArray[np.float32] | None:
+        """How alike products are by their vectors, float32 ``[n, n]`` (``llmrec.index.likeness``); None: it has none.
+
+        Raises:
+            InputError: The index has no such product.
+        """
+        return likeness(self._parts, ids)
 
     def count(self, where: str) -> int:
         """How many products fit a filter.

@@ -121,15 +121,22 @@ class Judge:
             return Verdict(0.0, 1.0)
         return self._calibration.judge(hits, standing, query, self._index.product(hits[0].product_id))
 
+    def trusts(self, judged: Judged) -> bool:
+        """Whether a precision was asked for, and a list's first product is right with it."""
+        return judged.verdict is not None and self._bar is not None and judged.verdict.right >= self._bar
+
     def told(self, match: Match, judged: Judged) -> Match:
-        """The match with the verdict written into it, and how much of it was looked at again."""
-        verdict = judged.verdict
+        """The match with the verdict written into it, and how much of it was looked at again.
+
+        The probability is that of the product which is first in the judged list, wherever rules have put it.
+        """
+        verdict, first = judged.verdict, judged.hits[0].product_id if judged.hits else ""
         if verdict is None:
             return msgspec.structs.replace(match, reranked=judged.reranked) if judged.reranked else match
         decision = None if self._bar is None else verdict.right < self._bar
         count, possible = (len(match.products), None) if judged.members is None else judged.members
         products = tuple(
-            msgspec.structs.replace(product, probability=verdict.right) if product.rank == 1 else product
+            msgspec.structs.replace(product, probability=verdict.right) if product.product_id == first else product
             for product in match.products[:count]
         )
         return Match(match.content_id, products, NoMatch(decision, verdict.absent, possible), judged.reranked)
