@@ -329,3 +329,13 @@ def test_the_command(index: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         app, ["match", "-", "--index", str(words.path), "-o", "-", "--merge", "--diversity", ".2"]
     )
     assert merged.exit_code == 2 and "do not last" in merged.output
+
+
+def test_a_set_of_answers_is_not_cut_from_what_rules_move(index: Index) -> None:
+    boost = rules_of({"where": 'brand == "Acme"', "action": "boost", "by": 1})
+    for how in ({"diversity": 0.3}, {"rules": boost}):
+        with pytest.raises(InputError, match="which rules move"):
+            Matcher(index, alpha=0.1, settings=MatchSettings(**how))
+    ban = rules_of({"where": 'brand == "Acme"', "action": "ban"})
+    with pytest.raises(InputError, match="without a calibration|calibration"):
+        Matcher(index, alpha=0.1, settings=MatchSettings(rules=ban))
