@@ -21,7 +21,7 @@ import numpy as np
 
 from llmrec.errors import InputError
 from llmrec.match.budget import Clock, in_turn
-from llmrec.match.mixing import PROBABLE, RELATIVE, Mix, order_of, standard
+from llmrec.match.mixing import DEFAULT, Mix, order_of, standard
 from llmrec.match.scorers import Scorer
 from llmrec.match.signals import offer_of
 from llmrec.records import Hit, Match, Product, Query, Reranked
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DEPTH = 20
 #: Standard deviations of its list by which a first product leads that is not looked at again. On training halves of
-#: Abt-Buy and Amazon-Google 99% of such products were right, and the reranker agreed (``eval/match_quality.py --dev``).
+#: Abt-Buy and Amazon-Google 99% of such products were right, and rerankers agreed.
 LEAD = 2.0
 
 
@@ -71,7 +71,8 @@ class Reranking:
 
     Args:
         scorer: See ``load_scorer``.
-        mix: How both stages' scores become one; None: a default for the kind of scorer. A calibration brings its own.
+        mix: How both stages' scores become one; None: ``DEFAULT``, by which the first stage counts most. A calibration
+            brings its own.
         depth: Products of a list that are looked at.
         budget: Seconds for each content, on the average of those that are matched together; None: no bound.
         clock: Measures how long a pair takes.
@@ -94,7 +95,7 @@ class Reranking:
         if budget is not None and not budget > 0:
             raise InputError(f"budget={budget}: no time at all", next_step="Give seconds above 0, or no reranker.")
         self.scorer, self.depth, self.budget = scorer, depth, budget
-        self.mix = mix or (PROBABLE if scorer.probable else RELATIVE)
+        self.mix = mix or DEFAULT
         self.told = Told()
         self._clock = clock or Clock()
         self._warm = False

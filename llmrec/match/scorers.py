@@ -51,7 +51,7 @@ class Scorer(NamedTuple):
     Attributes:
         reference: How it was asked for.
         digest: Changes with all that its scores depend on.
-        probable: Whether its logits are those of a probability that a pair is of one product; else they are an order.
+        probable: Whether its logits are those of a probability that a pair is of one product, and cut where it is sure.
         ask: Scores of pairs (content, product), float ``[n]``, in input order.
     """
 

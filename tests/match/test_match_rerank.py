@@ -174,8 +174,8 @@ def test_where_the_first_stage_is_sure_nothing_is_asked() -> None:
     seconds = again(lists, product)
     assert asked == ["p0", "p1", "p2"]
     assert [(s.about.looked, s.about.of) for s in seconds] == [(0, 0), (3, 3), (0, 0), (0, 0)]
-    # half of z, which is 0.76, 0.65 and -1.41, and what it said: 0, 1 and 2
-    assert [hit.product_id for hit in seconds[1].hits] == ["p1", "p2", "p0"]
+    # three times z, which is 0.76, 0.65 and -1.41, and what it said in deviations: -1.22, 0 and 1.22
+    assert [hit.product_id for hit in seconds[1].hits] == ["p1", "p0", "p2"]
     assert (again.told.contents, again.told.sure, again.told.pairs) == (4, 3, 3)
     asked.clear()
     again(lists, product, probabilities=[0.2, 0.95, 0.5, 0.0], sure=0.9)
