@@ -14,6 +14,7 @@ from llmrec.errors import InputError
 
 if TYPE_CHECKING:
     from llmrec.index import Index
+    from llmrec.index.remote import RemoteIndex
     from llmrec.match import Matcher
     from llmrec.records import Content, ContentKind
     from llmrec.seams import ImageEncoder
@@ -29,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def match(
     input: Annotated[str, typer.Argument(help="Contents (.jsonl, .parquet, '-' for stdin), or one media file.")],
-    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="The index folder to search.")],
+    index: Annotated[
+        Path, typer.Option("--index", metavar="DIR", help="The index folder, or qdrant://HOST:6333/NAME.")
+    ],
     output: Annotated[str, typer.Option("-o", "--output", help="Matches (.jsonl, .parquet, '-' for stdout).")],
     k: Annotated[int, typer.Option("-k", min=1, help="Products per content.")] = 10,
     where: Annotated[
@@ -183,7 +186,7 @@ def _trusted(calibration: Path | None, min_precision: float | None) -> dict[str,
     return {"calibration": opened, "min_precision": min_precision}
 
 
-def _satisfiable(index: Index, where: str | None) -> None:
+def _satisfiable(index: Index | RemoteIndex, where: str | None) -> None:
     """Say so when a filter keeps nothing: all matches would be empty without a word."""
     if where and not index.count(where):
         print(visible(f"warning: no product of {index.path} fits the filter {where}"), file=sys.stderr)

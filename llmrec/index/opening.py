@@ -37,7 +37,9 @@ def read_version(path: Path, *, check: bool) -> tuple[Path, dict[str, Any]]:
     return version, manifest
 
 
-def same_encoder(path: Path, built: dict[str, Any] | None, given: Encoder | ImageEncoder | None, kind: str) -> None:
+def same_encoder(
+    path: Path | str, built: dict[str, Any] | None, given: Encoder | ImageEncoder | None, kind: str
+) -> None:
     """Check that an encoder is the one that an index was built with; nothing given or built passes.
 
     Args:
