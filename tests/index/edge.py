@@ -1,4 +1,4 @@
-"""Qdrant's engine in this process (``qdrant-edge-py``) behind the calls of its client that ``llmrec.index.remote`` makes.
+"""Qdrant's engine in this process (``qdrant-edge-py``) behind the calls of its client that we make.
 
 The client's local form is written in Python anew; this is the Rust that a server runs: its graph, its inverted index,
 its filters. What is not here is the network and what a cluster does.

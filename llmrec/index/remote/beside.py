@@ -9,7 +9,7 @@ in the store as one NumPy archive and read when an index is opened. Nothing in i
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,10 @@ class Words:
         self.lexical = Lexical(SimpleNamespace(scores=scores, vocab_dict=self.columns), count)
         postings = {name: sample[name] for name in ("indptr", "indices", "data")}
         self._sample = Lexical(SimpleNamespace(scores=postings, vocab_dict=self.columns), int(sample["count"]))
+
+    def rarity(self, frequency: int) -> float:
+        """The inverse document frequency of Lucene's BM25, of a word that so many texts have."""
+        return float(np.log(1 + (self.count - frequency + 0.5) / (frequency + 0.5)))
 
     def vector(self, words: QueryWords) -> tuple[list[int], list[float]]:
         """A query as columns and weights."""
@@ -107,6 +111,16 @@ class Beside:
         """The model numbers of the catalog, sorted."""
         return sorted(word for word in self.words["whole"].columns if is_code(word))
 
+    def with_words(self, added: Sequence[Mapping[str, Mapping[str, float]]]) -> Beside:
+        """The same with words that came later: for each field those words and what each scores in all."""
+        if not any(words for fields in added for words in fields.values()):
+            return self
+        arrays = dict(self.arrays)
+        for fields in added:
+            for field, words in fields.items():
+                _add(arrays, field, words)
+        return Beside(arrays, self.count)
+
     def moments(self, part: str, vector: NDArray[np.float32]) -> tuple[float, float]:
         """Mean and deviation of a query's cosine with a part's vectors, over the sample."""
         cosines = self._vectors[part] @ vector
@@ -155,3 +169,17 @@ def unpacked(data: bytes, count: int) -> Beside:
     except (OSError, ValueError, KeyError, UnicodeDecodeError) as error:
         step = "Push the index again (--replace)."
         raise ArtefactError(f"what lies beside the vectors cannot be read ({error})", next_step=step) from error
+
+
+def _add(arrays: dict[str, NDArray[Any]], field: str, words: Mapping[str, float]) -> None:
+    """Add words to a field; none of the sample's texts has one."""
+    if not words:
+        return
+    texts, more = bytes(arrays[f"words:{field}"]), "\n".join(words).encode()
+    grown = {
+        "words": np.frombuffer(texts + b"\n" + more if texts else more, dtype=np.uint8),
+        "frequencies": np.append(arrays[f"frequencies:{field}"], np.ones(len(words), dtype=np.int32)),
+        "totals": np.append(arrays[f"totals:{field}"], np.array(list(words.values()), dtype=np.float64)),
+        "indptr": np.append(arrays[f"indptr:{field}"], np.full(len(words), arrays[f"indptr:{field}"][-1])),
+    }
+    arrays.update({f"{name}:{field}": own for name, own in grown.items()})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from copy import copy
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +18,7 @@ from llmrec.index.remote.address import Address, parse_address
 from llmrec.index.remote.beside import Beside, unpacked
 from llmrec.index.remote.filtering import translated
 from llmrec.index.remote.payload import point_of
+from llmrec.index.remote.products import Products
 from llmrec.index.remote.pushing import FORMAT
 from llmrec.index.remote.scoring import Plan, Scored, scored
 from llmrec.index.remote.store import Store
@@ -35,12 +34,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from qdrant_client import QdrantClient, models
 
-#: Products that are remembered: what is found is shown, and found again.
-REMEMBERED = 20_000
-
 
 class RemoteIndex:
-    """A catalog in a store, as one ``push`` left it; made by ``RemoteIndex.open``.
+    """A catalog in a store; made by ``RemoteIndex.open``, changed by ``llmrec.index.remote.changing``.
 
     It searches by words and vectors of texts. Pictures, and pieces of misread words, are searched in an index folder.
     """
@@ -51,11 +47,13 @@ class RemoteIndex:
     image_digest = ""
 
     def __init__(self, store: Store, collection: str, manifest: dict[str, Any], beside: Beside, *, exact: bool) -> None:
-        self._store, self._collection, self._manifest, self._beside = store, collection, manifest, beside
+        self.store, self.collection, self.manifest, self.beside = store, collection, manifest, beside
         self._exact = exact
+        #: Notes of changes that it knows of, and what was kept beside it at first.
+        self._pieces = int(manifest["pieces"]) + 1
+        self.encoder: Encoder | None = None
         self._queries: QueryVectors | None = None
-        self._products: OrderedDict[str, Product] = OrderedDict()
-        self._lock = Lock()
+        self._products = Products(store, collection)
         self.settings = msgspec.convert(manifest["settings"], IndexSettings)
 
     @classmethod
@@ -92,7 +90,7 @@ class RemoteIndex:
             raise ArtefactError(f"{store.address}: {why}", next_step=step)
         count = int(manifest["counts"]["products"])
         beside = unpacked(store.read_beside(collection, manifest), count)
-        index = cls(store, collection, manifest, beside, exact=exact)
+        index = cls(store, collection, manifest, beside, exact=exact).latest()
         return index if encoder is None else index.with_encoder(encoder)
 
     def with_encoder(self, encoder: Encoder) -> RemoteIndex:
@@ -101,9 +99,9 @@ class RemoteIndex:
         Raises:
             ArtefactError: It was built with another encoder.
         """
-        same_encoder(self.path, self._manifest["encoder"], encoder, "encoder")
+        same_encoder(self.path, self.manifest["encoder"], encoder, "encoder")
         found = copy(self)
-        found._queries = QueryVectors(encoder)
+        found.encoder, found._queries = encoder, QueryVectors(encoder)
         return found
 
     def wanted_encoder(self, asked: str | None = None) -> Wanted | None:
@@ -112,7 +110,7 @@ class RemoteIndex:
         Raises:
             InputError: One is asked for, and the index has no vectors.
         """
-        built = self._manifest["encoder"]
+        built = self.manifest["encoder"]
         if asked and not built:
             step = "Leave the encoder out, or build the index with one."
             raise InputError(f"{self.path}: holds no vectors, so no encoder is of use", next_step=step)
@@ -121,25 +119,30 @@ class RemoteIndex:
         return Wanted(asked or str(built["reference"]), int(built["dimension"]) if built.get("cut") else None)
 
     def latest(self) -> RemoteIndex:
-        """The index that the name stands for now: this one, unless another was pushed since."""
-        if self._store.current() == self._collection:
+        """The index that the name stands for now: this one, unless it was pushed again or changed.
+
+        Raises:
+            ArtefactError: It was built with another encoder since.
+        """
+        if self.store.current() != self.collection:
+            return RemoteIndex.open(self.store.address, self.encoder, exact=self._exact, client=self.store.client)
+        pieces = self.store.pieces(self.collection)
+        if pieces == self._pieces:
             return self
-        newer = RemoteIndex.open(self._store.address, exact=self._exact, client=self._store.client)
-        newer._queries = self._queries
-        if newer.encoder_digest != self.encoder_digest:
-            step = "Open it anew, with its encoder."
-            raise ArtefactError(f"{self.path}: was replaced by one with another encoder", next_step=step)
+        newer = copy(self)
+        newer.beside = self.beside.with_words(self.store.notes(self.collection, self._pieces, pieces))
+        newer._pieces, newer._products = pieces, Products(self.store, self.collection)
         return newer
 
     @property
     def path(self) -> str:
         """Its address."""
-        return str(self._store.address)
+        return str(self.store.address)
 
     @property
     def retrievers(self) -> tuple[str, ...]:
         """The names that ``search_by`` takes, parts first, ``hybrid`` last."""
-        dense = [f"dense:{field}" for field in FIELDS] if self._manifest["encoder"] else []
+        dense = [f"dense:{field}" for field in FIELDS] if self.manifest["encoder"] else []
         return (*(f"bm25:{field}" for field in FIELDS), *dense, "bm25", *(["dense"] if dense else []), "hybrid")
 
     @property
@@ -150,12 +153,12 @@ class RemoteIndex:
     @property
     def encoder_digest(self) -> str:
         """Digest of the encoder of its vectors; empty without vectors."""
-        return str((self._manifest["encoder"] or {"digest": ""})["digest"])
+        return str((self.manifest["encoder"] or {"digest": ""})["digest"])
 
     @property
     def version_digest(self) -> str:
         """Digest of the index folder that was pushed."""
-        return str(self._manifest["digest"])
+        return str(self.manifest["digest"])
 
     def search(self, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
         """Find at most ``k`` products for each query by all parts together, best first, ties broken by id.
@@ -188,7 +191,7 @@ class RemoteIndex:
             # of those that tie with the last, ids decide
             last = fused[order[min(k, len(order)) - 1]]
             best.append([(ids[i], float(fused[i])) for i in order if fused[i] >= last])
-        named = self._read(dict.fromkeys(id for own in best for id, _ in own))
+        named = self._products.read(dict.fromkeys(id for own in best for id, _ in own))
         hits = [[Hit(named[id].id, score, retriever) for id, score in own if id in named] for own in best]
         return [sorted(own, key=lambda hit: (-hit.score, hit.product_id))[:k] for own in hits]
 
@@ -211,7 +214,7 @@ class RemoteIndex:
             InputError: The index has no such product.
         """
         point = point_of(product_id)
-        found = self._read([point]).get(point)
+        found = self._products.read([point]).get(point)
         if found is None:
             raise InputError(f"no product {product_id!r}", next_step="Check the id.")
         return found
@@ -222,12 +225,12 @@ class RemoteIndex:
         Raises:
             InputError: It cannot be read, or kept to.
         """
-        return self._store.count(self._collection, self._filter(where))
+        return self.store.count(self.collection, self._filter(where))
 
     @property
     def ids(self) -> Iterator[str]:
         """Ids of the products, in no order; read through, a thousand at a time."""
-        records = self._store.ids(self._collection, "record")
+        records = self.store.ids(self.collection, "record")
         return (msgspec.json.decode(record, type=Product).id for record in records)
 
     def without(self, ids: Sequence[str]) -> RemoteIndex:
@@ -242,20 +245,17 @@ class RemoteIndex:
     def info(self) -> dict[str, Any]:
         """What the manifest says, and how many products the store counts."""
         kept = ("created", "counts", "settings", "encoder", "currencies", "digest")
-        found = {name: self._manifest[name] for name in kept}
-        counted = self._store.count(self._collection)
-        return {"path": self.path, "collection": self._collection, **found, "stored": counted}
-
-    def __len__(self) -> int:
-        return self._store.count(self._collection)
+        found = {name: self.manifest[name] for name in kept}
+        counted = self.store.count(self.collection)
+        return {"path": self.path, "collection": self.collection, **found, "stored": counted}
 
     def _scored(self, queries: Sequence[Query], retriever: str, depth: int, where: str | None) -> list[Scored]:
         wanted = None if where is None else self._filter(where)
         asked = [Asked(query) for query in queries]
         vectors = self._vectors(asked, [part for part in self.parts if part.startswith("dense:")], retriever)
         fields = [field for field in FIELDS if takes_part(f"bm25:{field}", retriever)]
-        plans = [Plan(query, self._beside, own, fields) for query, own in zip(asked, vectors, strict=True)]
-        return scored(self._store, self._collection, plans, depth, wanted, exact=self._exact)
+        plans = [Plan(query, self.beside, own, fields) for query, own in zip(asked, vectors, strict=True)]
+        return scored(self.store, self.collection, plans, depth, wanted, exact=self._exact)
 
     def _vectors(
         self, asked: Sequence[Asked], parts: Sequence[str], retriever: str
@@ -274,23 +274,7 @@ class RemoteIndex:
         return [{p: known[query.text(f)] for p, f in fields.items()} if query else {} for query in asked]
 
     def _filter(self, where: str) -> models.Filter:
-        return translated(parse(where), self._manifest["currencies"])
-
-    def _read(self, points: Sequence[str] | dict[str, None]) -> dict[str, Product]:
-        """The products of points, by point; those that are gone by now are left out."""
-        with self._lock:
-            found = {point: self._products[point] for point in points if point in self._products}
-        missing = [point for point in points if point not in found]
-        if missing:
-            for point, payload in self._store.read(self._collection, missing, ["record"]).items():
-                found[point] = msgspec.json.decode(payload["record"], type=Product)
-        with self._lock:
-            for point, product in found.items():
-                self._products[point] = product
-                self._products.move_to_end(point)
-            while len(self._products) > REMEMBERED:
-                self._products.popitem(last=False)
-        return found
+        return translated(parse(where), self.manifest["currencies"])
 
     @cached_property
     def _weights(self) -> Weights:

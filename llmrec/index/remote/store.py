@@ -213,6 +213,28 @@ class Store:
             raise ArtefactError(f"{self.address}: what lies beside the vectors is damaged", next_step=step)
         return data
 
+    def pieces(self, collection: str) -> int:
+        """How many pieces lie beside a collection: its manifest, what came with it, and a note of each change."""
+        return self.count(collection + BESIDE)
+
+    def note(self, collection: str, words: Mapping[str, Mapping[str, float]]) -> None:
+        """Write down that a collection changes, and the words that come new; one process at a time."""
+        from qdrant_client import models
+
+        payload = {"words": msgspec.json.encode(words).decode()}
+        point = models.PointStruct(id=self.pieces(collection), vector={}, payload=payload)
+        with self._told():
+            self.client.upsert(collection + BESIDE, [point], wait=True)
+
+    def notes(self, collection: str, start: int, end: int) -> list[dict[str, dict[str, float]]]:
+        """The words of notes, in the order in which they were written."""
+        found: dict[Any, Any] = {}
+        with self._told():
+            for first in range(start, end, PIECES):
+                for point in self.client.retrieve(collection + BESIDE, list(range(first, min(end, first + PIECES)))):
+                    found[point.id] = (point.payload or {})["words"]
+        return [msgspec.json.decode(found[number]) for number in range(start, end)]
+
     def is_ready(self, collection: str) -> bool:
         """Whether the store has done with indexing what was written."""
         with self._told():
