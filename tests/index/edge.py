@@ -102,7 +102,7 @@ def _point(point: Any) -> Any:
 
 
 def _request(one: Any) -> Any:
-    query = one.query
+    query = one.query.nearest if isinstance(one.query, models.NearestQuery) else one.query
     if isinstance(query, models.SparseVector):
         query = edge.SparseVector(query.indices, query.values)
     nearest = None if query is None else edge.Query.Nearest(query, using=one.using)

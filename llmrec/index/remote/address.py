@@ -100,5 +100,6 @@ def connect(address: Address) -> QdrantClient:
             step = "End the other process, or run a server: the local form is for one process."
             raise InputError(f"{address}: {error}", next_step=step) from error
     host, _, port = address.place.rpartition(":")
-    options: dict[str, Any] = {"https": address.scheme == "qdrants", "timeout": TIMEOUT}
+    # the version is asked for when the store is opened, and told as an error
+    options: dict[str, Any] = {"timeout": TIMEOUT, "check_compatibility": False, "https": address.scheme == "qdrants"}
     return QdrantClient(host=host, port=int(port), api_key=os.environ.get(KEY) or None, **options)

@@ -43,6 +43,8 @@ def translated(wanted: Filter, currencies: Sequence[str]) -> models.Filter:
             return _price(wanted, currencies)
         case Compare(field="in_stock", operator="true"):
             return _all(_equal("in_stock", YES))
+        case Compare(field="in_stock", operator="exists"):
+            return _exists("in_stock")
         case Compare(field="category"):
             return _category(wanted)
         case Compare(field="id", operator="=="):
@@ -51,7 +53,7 @@ def translated(wanted: Filter, currencies: Sequence[str]) -> models.Filter:
             return _all(models.HasIdCondition(has_id=ids))
         case Compare(field="attributes" | "extra"):
             return _open_field(wanted)
-        case Compare(field=name) if name in (*TEXTS, "id", "currency", "in_stock"):
+        case Compare(field=name) if name in (*TEXTS, "id", "currency"):
             return _text(wanted, name)
     raise _refused(wanted)
 
@@ -88,6 +90,8 @@ def _price(wanted: Compare, currencies: Sequence[str]) -> models.Filter:
 
     if wanted.operator == "exists":
         return _exists("price")
+    if wanted.operator not in (*_ORDERS, "=="):
+        raise _refused(wanted)
     parts: list[Any] = []
     for value in wanted.values:
         if isinstance(value, Money):
@@ -108,13 +112,13 @@ def _category(wanted: Compare) -> models.Filter:
         return _exists("path")
     if wanted.operator == "contains":
         return _contains("levels", folded(str(wanted.values[0])))
+    if wanted.operator not in ("==", "under"):
+        raise _refused(wanted)
     asked = [levels for value in wanted.values if (levels := levels_of(str(value)))]
     if not asked:
         return _none()
     if wanted.operator == "==":
         return _all(_field("path", match=models.MatchAny(any=[joined(levels) for levels in asked])))
-    if wanted.operator != "under":
-        raise _refused(wanted)
     return models.Filter(should=[_under(levels) for levels in asked])
 
 
