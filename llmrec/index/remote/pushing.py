@@ -110,7 +110,7 @@ def push(
     if (counted := store.count(collection)) != source.count:
         step = "Run the command again."
         raise StorageError(f"{store.address}: holds {counted} products, not {source.count}", next_step=step)
-    store.write_beside(collection, packed(gathered(source)), _manifest(source, before))
+    store.write_beside(collection, packed(gathered(source)), _manifest(source, before), layout)
     while not store.is_ready(collection):
         time.sleep(PAUSE)
     older = (store.manifest(before) or {}).get("before") if before else None

@@ -97,9 +97,7 @@ class Store:
                 vectors_config=dense,
                 sparse_vectors_config={name_of_part(part): words for part in sparse},
                 shard_number=how.shards,
-                replication_factor=how.replicas,
-                write_consistency_factor=how.replicas // 2 + 1 if how.replicas else None,
-                on_disk_payload=True,
+                **_copies(how.replicas),
             )
 
     def index_payload(self, collection: str, fields: Mapping[str, str]) -> None:
@@ -169,8 +167,11 @@ class Store:
             if offset is None:
                 return
 
-    def write_beside(self, collection: str, data: bytes, manifest: dict[str, Any]) -> None:
-        """Write what lies beside a collection, its manifest last: with it the collection counts as whole."""
+    def write_beside(self, collection: str, data: bytes, manifest: dict[str, Any], how: Any) -> None:
+        """Write what lies beside a collection, its manifest last: with it the collection counts as whole.
+
+        It has one shard, and as many copies as the layout ``how`` gives the collection.
+        """
         from qdrant_client import models
 
         name = collection + BESIDE
@@ -178,7 +179,7 @@ class Store:
         with self._told():
             if name in self._collections():
                 self.client.delete_collection(name)
-            self.client.create_collection(name, vectors_config={}, on_disk_payload=True)
+            self.client.create_collection(name, vectors_config={}, shard_number=1, **_copies(how.replicas))
             for number, piece in enumerate(pieces, start=1):
                 point = models.PointStruct(id=number, vector={}, payload={"data": base64.b64encode(piece).decode()})
                 self.client.upsert(name, [point], wait=True)
@@ -279,6 +280,12 @@ class Store:
             step = "Look into the log of the server; run the command again to go on."
             text = error.content.decode(errors="replace")[:300] if error.content else error.reason_phrase
             raise StorageError(f"{self.address}: answers {error.status_code}: {text}", next_step=step) from error
+
+
+def _copies(replicas: int | None) -> dict[str, Any]:
+    """How many copies there are, of which a write waits for most; payload is left on disk."""
+    most = replicas // 2 + 1 if replicas else None
+    return {"replication_factor": replicas, "write_consistency_factor": most, "on_disk_payload": True}
 
 
 def name_of_part(part: str) -> str:
