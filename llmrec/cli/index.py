@@ -1,4 +1,4 @@
-"""``llmrec index build products.csv -o shop.index``; ``index search | info | verify | rollback shop.index``.
+"""``llmrec index build products.csv -o shop.index``; ``index search | info | verify | rollback | push shop.index``.
 
 What changes an index that is in use is in ``llmrec.cli.index_live``.
 """
@@ -17,12 +17,14 @@ from llmrec.errors import InputError
 
 if TYPE_CHECKING:
     from llmrec.index import Index
+    from llmrec.index.remote import RemoteIndex
     from llmrec.records import Hit, ProductSummary, Query
 
 app = typer.Typer(no_args_is_help=True, help="Build a searchable index of a catalog, and search it.")
 
 _JSON = typer.Option("--json", help="Print one JSON object.")
 _FOLDER = typer.Argument(metavar="DIR", help="The index folder.")
+_ANY = typer.Argument(metavar="DIR", help="The index folder, or qdrant://HOST:6333/NAME.")
 
 
 def register(root: typer.Typer) -> None:
@@ -104,7 +106,7 @@ def build(
 
 @app.command()
 def search(
-    index: Annotated[Path, _FOLDER],
+    index: Annotated[Path, _ANY],
     query: Annotated[str, typer.Argument(help="What is looked for; '-' reads one query a line from standard input.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Products per query.")] = 10,
     where: Annotated[
@@ -119,8 +121,6 @@ def search(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Search an index."""
-    from llmrec.index import Index
-    from llmrec.index.opening import wanted_encoder
     from llmrec.index.where import parse
     from llmrec.records import Query
 
@@ -130,22 +130,21 @@ def search(
     queries = [Query(text=text, title=title) for text in texts if text.strip() or title.strip()]
     if not queries:
         raise InputError("there is nothing to look for: the query is empty", next_step="Give some words.")
-    wanted = wanted_encoder(index, encoder)
-    model = None
-    if wanted and not retriever.startswith("bm25"):
-        from llmrec.embed import load_encoder
-
-        model = load_encoder(wanted.reference, dimension=wanted.dimension, device=device)
-    opened = Index.open(index, model)
+    opened = _opened(index, encoder, retriever, device)
     hits = opened.search_by(retriever, queries, k, where)
     emit(_found(opened, queries, hits), as_json=as_json, text=_shown(opened, queries, hits))
 
 
 @app.command()
-def info(index: Annotated[Path, _FOLDER], as_json: Annotated[bool, _JSON] = False) -> None:
+def info(index: Annotated[Path, _ANY], as_json: Annotated[bool, _JSON] = False) -> None:
     """Show what an index holds and how it was built; checks all its files."""
     from llmrec.index import Index
+    from llmrec.index.remote import RemoteIndex, is_address
 
+    if is_address(index):
+        stored = RemoteIndex.open(str(index)).info()
+        text = f"{stored['path']}: {stored['stored']} products, collection {stored['collection']}"
+        return emit(stored, as_json=as_json, text=f"{text}, built {stored['created']}")
     found = Index.open(index).info()
     emit(found, as_json=as_json, text=_described(found))
 
@@ -174,6 +173,48 @@ def rollback(index: Annotated[Path, _FOLDER], as_json: Annotated[bool, _JSON] = 
     emit({"left": left, "current": current}, as_json=as_json, text=f"{index}: version {current}, no longer {left}")
 
 
+@app.command()
+def push(
+    index: Annotated[Path, _FOLDER],
+    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="qdrant://HOST:6333/NAME, qdrants:// for HTTPS.")],
+    shards: Annotated[int | None, typer.Option(min=1, help="Parts over a cluster (default: the store's).")] = None,
+    replicas: Annotated[int | None, typer.Option(min=1, help="Copies of each part (default: the store's).")] = None,
+    on_disk: Annotated[bool, typer.Option("--on-disk", help="Leave vectors and words on disk, not in memory.")] = False,
+    facet: Annotated[
+        list[str] | None, typer.Option(metavar="FIELD", help="Index this for filters too: attributes.colour.")
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace what the name stands for there.")] = False,
+    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Leave what is replaced until the next push.")] = True,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Load an index into Qdrant; it can be searched once it is whole. Run again, it goes on where it stopped."""
+    from llmrec.index.remote import Layout
+    from llmrec.index.remote import push as load
+
+    layout = Layout(shards, replicas, on_disk, tuple(facet or ()))
+    told = load(index, to, replace=replace, layout=layout, keep=keep, progress=progress)
+    text = f"{told['address']}: {told['products']} products, {told['sent']} sent in {told['seconds']:.1f} s"
+    emit(told, as_json=as_json, text=text)
+
+
+def _opened(index: Path, encoder: str | None, retriever: str, device: str | None) -> Index | RemoteIndex:
+    """The index, with its encoder if the retriever needs one."""
+    from llmrec.index import Index
+    from llmrec.index.opening import wanted_encoder
+    from llmrec.index.remote import RemoteIndex, is_address
+
+    stored = RemoteIndex.open(str(index)) if is_address(index) else None
+    wanted = stored.wanted_encoder(encoder) if stored else wanted_encoder(index, encoder)
+    model = None
+    if wanted and not retriever.startswith("bm25"):
+        from llmrec.embed import load_encoder
+
+        model = load_encoder(wanted.reference, dimension=wanted.dimension, device=device)
+    if stored is not None:
+        return stored if model is None else stored.with_encoder(model)
+    return Index.open(index, model)
+
+
 def _summaries(path: str) -> list[ProductSummary]:
     from llmrec.records import ProductSummary
     from llmrec.storage import read_records
@@ -181,7 +222,7 @@ def _summaries(path: str) -> list[ProductSummary]:
     return list(read_records(path, ProductSummary))
 
 
-def _found(index: Index, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> dict[str, Any]:
+def _found(index: Index | RemoteIndex, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> dict[str, Any]:
     def shown(hit: Hit) -> dict[str, Any]:
         return {"product_id": hit.product_id, "score": hit.score, "title": index.product(hit.product_id).title}
 
@@ -189,7 +230,7 @@ def _found(index: Index, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]
     return {"results": [{"query": query.text, "hits": [shown(hit) for hit in found]} for query, found in pairs]}
 
 
-def _shown(index: Index, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> str:
+def _shown(index: Index | RemoteIndex, queries: Sequence[Query], hits: Sequence[Sequence[Hit]]) -> str:
     blocks = []
     for query, found in zip(queries, hits, strict=True):
         rows = [

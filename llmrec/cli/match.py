@@ -14,6 +14,7 @@ from llmrec.errors import InputError
 
 if TYPE_CHECKING:
     from llmrec.index import Index
+    from llmrec.index.remote import RemoteIndex
     from llmrec.match import Matcher, MatchSettings
     from llmrec.records import Content, ContentKind
     from llmrec.seams import ImageEncoder
@@ -29,7 +30,9 @@ def register(app: typer.Typer) -> None:
 
 def match(
     input: Annotated[str, typer.Argument(help="Contents (.jsonl, .parquet, '-' for stdin), or one media file.")],
-    index: Annotated[Path, typer.Option("--index", metavar="DIR", help="The index folder to search.")],
+    index: Annotated[
+        Path, typer.Option("--index", metavar="DIR", help="The index folder, or qdrant://HOST:6333/NAME.")
+    ],
     output: Annotated[str, typer.Option("-o", "--output", help="Matches (.jsonl, .parquet, '-' for stdout).")],
     k: Annotated[int, typer.Option("-k", min=1, help="Products per content.")] = 10,
     where: Annotated[
@@ -232,7 +235,7 @@ def _trusted(calibration: Path | None, min_precision: float | None, alpha: float
     return {"calibration": opened, "min_precision": min_precision, "alpha": alpha}
 
 
-def _satisfiable(index: Index, how: MatchSettings) -> None:
+def _satisfiable(index: Index | RemoteIndex, how: MatchSettings) -> None:
     """Say so when a filter keeps nothing: all matches would be empty without a word, or a rule without effect."""
     from llmrec.match.steering import notices
 

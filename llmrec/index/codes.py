@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
+from collections.abc import Container, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,33 @@ def is_code(word: str) -> bool:
     return _CODE.fullmatch(word) is not None
 
 
+def named_codes(text: str, words: QueryWords) -> set[str]:
+    """The model numbers of a query, and with them its long numbers; empty when it names no model number."""
+    named = {word for word in (*tokens(text), *words.weights) if is_code(word)}
+    if not named:
+        return named
+    return named | {word for word in words.weights if word.isdigit() and len(word) >= SHORTEST}
+
+
+def kin_of(code: str, vocabulary: Container[str], codes: Sequence[str]) -> list[str]:
+    """Words that are a code, its beginning or end, or begin with it.
+
+    Args:
+        code: The model number, or long number.
+        vocabulary: The words of the catalog.
+        codes: The model numbers among them, sorted.
+    """
+    beginnings = (code[:i] for i in range(SHORTEST, len(code)))
+    ends = (code[-i:] for i in range(SHORTEST, len(code)))
+    pieces = {code, *beginnings, *ends}
+    kin = [piece for piece in pieces if piece in vocabulary and (piece == code or is_code(piece))]
+    at = bisect_left(codes, code)
+    while at < len(codes) and codes[at].startswith(code):
+        kin.append(codes[at])
+        at += 1
+    return kin
+
+
 class CodeBook:
     """Which products of a catalog name a model number in their title."""
 
@@ -51,29 +79,18 @@ class CodeBook:
         Returns:
             bool ``[n]``, or None when the query names no model number.
         """
-        named = {word for word in (*tokens(text), *words.weights) if is_code(word)}
+        named = named_codes(text, words)
         if not named:
             return None
         found = self.carriers.copy()
-        long_numbers = {word for word in words.weights if word.isdigit() and len(word) >= SHORTEST}
-        for code in named | long_numbers:
+        for code in named:
             for kin in self._kin(code):
                 found[self._whole.rows(kin)] = False
         return found
 
     def _kin(self, code: str) -> list[str]:
         """Words of the catalog that are the code, its beginning or end, or begin with it."""
-        pieces = {
-            code,
-            *(code[:i] for i in range(SHORTEST, len(code))),
-            *(code[-i:] for i in range(SHORTEST, len(code))),
-        }
-        kin = [piece for piece in pieces if piece in self._whole.vocabulary and (piece == code or is_code(piece))]
-        at = bisect_left(self.codes, code)
-        while at < len(self.codes) and self.codes[at].startswith(code):
-            kin.append(self.codes[at])
-            at += 1
-        return kin
+        return kin_of(code, self._whole.vocabulary, self.codes)
 
     @cached_property
     def codes(self) -> list[str]:

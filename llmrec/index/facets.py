@@ -7,17 +7,24 @@ at each brand once and not at each product.
 from __future__ import annotations
 
 import operator
-import re
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from llmrec.errors import InputError
+from llmrec.index.facet_values import (
+    folded,
+    is_within,
+    levels_of,
+    name_of,
+    number_of,
+    path_of,
+    stock_of,
+    value_under,
+)
 from llmrec.index.filters import All, AnyOf, Compare, Filter, Money, Not
-from llmrec.index.tokens import fold
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,15 +32,6 @@ if TYPE_CHECKING:
 
     Mask = NDArray[np.bool_]
 
-#: Names under which shops tell whether a product can be had, folded and without punctuation.
-STOCK_NAMES = ("instock", "availability", "stockstatus", "stock", "available", "inventory", "quantity", "stockquantity")
-#: What they say where it can ("https://schema.org/InStock" ends like this), folded and without punctuation.
-STOCK_YES = ("true", "yes", "y", "instock", "available", "limitedavailability", "lowstock", "onlineonly", "instoreonly")
-STOCK_NO = ("false", "no", "n", "outofstock", "soldout", "unavailable", "discontinued", "backorder", "preorder")
-
-#: Signs between the levels of a category, where it is one text.
-_LEVELS = re.compile(r"\s*(?:>|/|›|»|\|)\s*")
-_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 _ORDERS: dict[str, Callable[[Any, Any], Any]] = {
     "<": operator.lt,
     "<=": operator.le,
@@ -102,16 +100,16 @@ class Facets:
         if wanted.operator == "exists":
             return column.codes >= 0
         if wanted.operator == "contains":
-            piece = str(wanted.values[0]) if wanted.field == "id" else _folded(str(wanted.values[0]))
+            piece = str(wanted.values[0]) if wanted.field == "id" else folded(str(wanted.values[0]))
             return column.where(lambda value: piece in value)
         numbers = [float(value) for value in wanted.values if isinstance(value, float)]
         if wanted.operator != "==":
             order = _ORDERS[wanted.operator]
-            return column.where(lambda value: (own := _number(value)) is not None and order(own, numbers[0]))
-        exactly = (lambda text: text) if wanted.field == "id" else _folded
+            return column.where(lambda value: (own := number_of(value)) is not None and order(own, numbers[0]))
+        exactly = (lambda text: text) if wanted.field == "id" else folded
         texts = {exactly(value) for value in wanted.values if isinstance(value, str)}
         equal = set(numbers)
-        return column.where(lambda value: value in texts or (bool(equal) and _number(value) in equal))
+        return column.where(lambda value: value in texts or (bool(equal) and number_of(value) in equal))
 
     def _by_price(self, wanted: Compare) -> Mask:
         amounts, currencies, several = self._money()
@@ -120,7 +118,7 @@ class Facets:
         order, found = _ORDERS[wanted.operator], np.zeros(self._count, dtype=np.bool_)
         for value in wanted.values:
             if isinstance(value, Money):
-                found |= order(amounts, value.amount) & currencies.where(_folded(value.currency).__eq__)
+                found |= order(amounts, value.amount) & currencies.where(folded(value.currency).__eq__)
                 continue
             if several:
                 step = f"Name one: price {wanted.operator} {value:g} {several[0].upper()}."
@@ -132,22 +130,22 @@ class Facets:
         codes, paths = self._paths()
         if wanted.operator == "exists":
             return codes >= 0
-        asked = {_levels(str(value)) for value in wanted.values}
+        asked = {levels_of(str(value)) for value in wanted.values}
 
         def fits(path: tuple[str, ...]) -> bool:
             if wanted.operator == "==":
                 return path in asked
             if wanted.operator == "contains":
-                return any(_folded(str(wanted.values[0])) in level for level in path)
+                return any(folded(str(wanted.values[0])) in level for level in path)
             # a category names itself and all below it, wherever in the tree it stands
-            return any(_within(levels, path) for levels in asked)
+            return any(is_within(levels, path) for levels in asked)
 
         good = np.array([*(fits(path) for path in paths), False], dtype=np.bool_)
         return good[codes]
 
     def _texts_of(self, field: str, key: str) -> Texts:
         if field in ("attributes", "extra"):
-            return _coded(self._opened(field, _name(key)), fold_too=True)
+            return _coded(self._opened(field, name_of(key)), fold_too=True)
         if field == "currency":
             return self._money()[1]
         return _coded(self._read([field])[field].to_pylist(), fold_too=field != "id")
@@ -157,9 +155,7 @@ class Facets:
         column = self._read([field])[field]
         found: list[str | None] = []
         for batch in column.chunks:
-            for row in batch.to_pylist():
-                pairs = _pairs(row)
-                found.append(next((_plain(value) for name, value in pairs if _name(name) == wanted), None))
+            found += [value_under(row, wanted) for row in batch.to_pylist()]
         return found
 
     def _prices(self) -> tuple[NDArray[np.float64], Texts, list[str]]:
@@ -178,7 +174,7 @@ class Facets:
     def _categories(self) -> tuple[NDArray[np.int32], list[tuple[str, ...]]]:
         codes, places = np.full(self._count, -1, dtype=np.int32), dict[tuple[str, ...], int]()
         for row, path in enumerate(self._read(["category"])["category"].to_pylist()):
-            if levels := tuple(level for text in path or () for level in _levels(text)):
+            if levels := path_of(path or ()):
                 codes[row] = places.setdefault(levels, len(places))
         return codes, list(places)
 
@@ -188,10 +184,8 @@ class Facets:
         table = self._read(["attributes", "extra"])
         both = zip(table["attributes"].to_pylist(), table["extra"].to_pylist(), strict=True)
         for row, (own, extra) in enumerate(both):
-            said = {_name(name): value for name, value in (*_pairs(extra), *_pairs(own))}
-            answers = [answer for name in STOCK_NAMES if (answer := _available(said.get(name))) is not None]
-            if answers:
-                known[row], yes[row] = True, answers[0]
+            if (answer := stock_of(own, extra)) is not None:
+                known[row], yes[row] = True, answer
         return yes, known
 
 
@@ -205,53 +199,6 @@ def _coded(texts: Iterable[str | None], *, fold_too: bool) -> Texts:
             continue
         code = raw.get(text)
         if code is None:
-            code = raw[text] = values.setdefault(_folded(text) if fold_too else text, len(values))
+            code = raw[text] = values.setdefault(folded(text) if fold_too else text, len(values))
         codes.append(code)
     return Texts(np.array(codes, dtype=np.int32), list(values))
-
-
-def _pairs(row: Any) -> list[tuple[str, Any]]:
-    """Names and values of ``attributes`` (a list of pairs) or ``extra`` (JSON)."""
-    if not row:
-        return []
-    return list(msgspec.json.decode(row).items()) if isinstance(row, str) else list(row)
-
-
-def _plain(value: Any) -> str | None:
-    if value is None or isinstance(value, dict | list):
-        return None
-    return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-def _available(value: Any) -> bool | None:
-    """What one field says of whether a product can be had; None: nothing that is understood."""
-    text = _plain(value)
-    if text is None:
-        return None
-    if (amount := _number(text.strip())) is not None:
-        return amount > 0
-    word = _name(text.rsplit("/", 1)[-1])
-    return True if word in STOCK_YES else False if word in STOCK_NO else None
-
-
-def _number(text: str) -> float | None:
-    """The number that a text is; None for one with anything beside it: 9 kg and 9000 g do not compare."""
-    return float(text) if _NUMBER.fullmatch(text) else None
-
-
-def _folded(text: str) -> str:
-    return " ".join(fold(text).split())
-
-
-def _name(text: str) -> str:
-    """A name without case, spaces and punctuation: "Item weight", "item_weight" and "itemWeight" are one."""
-    return "".join(filter(str.isalnum, fold(text)))
-
-
-def _levels(path: str) -> tuple[str, ...]:
-    return tuple(level for part in _LEVELS.split(path) if (level := _folded(part)))
-
-
-def _within(levels: tuple[str, ...], path: tuple[str, ...]) -> bool:
-    width = len(levels)
-    return width > 0 and any(path[i : i + width] == levels for i in range(len(path) - width + 1))

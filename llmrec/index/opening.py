@@ -42,7 +42,9 @@ def read_settings(manifest: dict[str, Any]) -> IndexSettings:
     return msgspec.convert(manifest["settings"], IndexSettings)
 
 
-def same_encoder(path: Path, built: dict[str, Any] | None, given: Encoder | ImageEncoder | None, kind: str) -> None:
+def same_encoder(
+    path: Path | str, built: dict[str, Any] | None, given: Encoder | ImageEncoder | None, kind: str
+) -> None:
     """Check that an encoder is the one that an index was built with; nothing given or built passes.
 
     Args:
