@@ -10,8 +10,10 @@ import numpy as np
 
 from llmrec.records import Hit, RuleEffect
 
-#: Products of a list, from the second on, whose standard deviation is the unit of boosts.
+#: Products of a list, the first so many, whose scores give the unit of boosts.
 MEASURED = 50
+#: Standard deviations between the quartiles of a normal distribution.
+MIDDLE_HALF = 1.349
 
 
 class Effects:
@@ -45,13 +47,18 @@ class Effects:
 
 
 def deviation(scores: Sequence[float]) -> float:
-    """The unit of boosts: the standard deviation of the scores that come after the first.
+    """The unit of boosts: the standard deviation of a list's scores, as their middle half has it.
 
-    Without the first, since one that is far ahead would make the unit so large that a small boost turns all the others
-    around. Where those are too few or all the same it is that of all, and 1 where these are the same too.
+    The few that are far ahead, as those are that the content is about, do not enter: with them the unit would be so
+    large in one list, and so small in another, that the same boost meant a few ranks here and seventy there. Where the
+    middle half is all the same it is the plain deviation, and 1 where all scores are the same.
     """
-    for own in (scores[1:MEASURED], scores[:MEASURED]):
-        if len(own) > 1 and (found := float(np.std(own))) > 1e-9:
+    own = np.asarray(scores[:MEASURED])
+    if len(own) < 2:
+        return 1.0
+    high, low = np.percentile(own, [75, 25])
+    for found in (float(high - low) / MIDDLE_HALF, float(own.std())):
+        if found > 1e-9:
             return found
     return 1.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,12 @@ def test_the_example_is_read() -> None:
     assert rules.allowed("post") == "not (in_stock exists and not in_stock)"
     with pytest.raises(InputError, match="no-such"):
         load_rules(EXAMPLE.with_name("no-such.yaml"))
+
+
+def test_the_rules_of_the_documentation_are_read() -> None:
+    page = (EXAMPLE.parents[1] / "docs" / "rules.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```yaml\n(.*?)^```$", page, re.S | re.M)
+    assert [rule.action for rule in parse_rules(shown).rules] == ["ban", "boost", "boost", "cap", "cap"]
 
 
 def test_rules_that_do_nothing_or_too_much_are_told(tmp_path: Path) -> None:

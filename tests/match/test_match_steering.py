@@ -24,7 +24,7 @@ from llmrec.match.decision import Bar, Decider, Linear
 from llmrec.match.effects import deviation
 from llmrec.match.signals import names_of
 from llmrec.prompting.pair_features import PairFeatures
-from llmrec.records import Content, Match, Product, RankedProduct
+from llmrec.records import Content, Match, Price, Product, RankedProduct
 from llmrec.storage import read_records, write_records
 from tests.fakes import FakeEncoder
 
@@ -117,15 +117,17 @@ def test_a_boost_moves_by_deviations_of_the_list(index: Index) -> None:
         assert product.score == pytest.approx(scores[product.product_id] + added)
     consistent(found["s"], plain["s"])
     assert found["s"].products[0].rules or ids(found["s"])[0] == ids(plain["s"])[0]
-    down = matched(index, {"action": "boost", "where": 'title contains "kettle"', "by": -50}, k=180)
+    down = matched(index, {"action": "boost", "where": 'title contains "kettle"', "by": -500}, k=180)
     assert all("kettle" not in id for id in ids(down["s"])[:100])
 
 
 def test_the_unit_of_boosts() -> None:
-    # of 4, 2 and 0, whatever the first is
-    assert deviation([99.0, 4.0, 2.0, 0.0]) == pytest.approx(1.632993)
-    assert deviation([5.0, 3.0]) == 1.0 and deviation([2.0, 2.0, 2.0]) == 1.0 and deviation([2.0]) == 1.0
-    assert deviation([8.0, 2.0, 2.0]) == pytest.approx(2.828427)
+    # quartiles 2 and 4, however far ahead the first is
+    assert deviation([99.0, 4.0, 3.0, 2.0, 1.0]) == pytest.approx(2 / 1.349)
+    assert deviation([5.0, 4.0, 3.0, 2.0, 1.0]) == pytest.approx(2 / 1.349)
+    # of 8, 2, 2, 2, 2 the middle half is the same, the standard deviation 2.4
+    assert deviation([8.0, 2.0, 2.0, 2.0, 2.0]) == pytest.approx(2.4)
+    assert deviation([2.0, 2.0, 2.0]) == deviation([2.0]) == deviation([]) == 1.0
 
 
 def test_caps_give_place_to_the_next(index: Index) -> None:
@@ -222,6 +224,15 @@ def test_a_product_that_changes_is_seen_as_it_is(tmp_path: Path) -> None:
     IndexWriter(index.path, FakeEncoder()).put([msgspec.structs.replace(PRODUCTS[0], brand="Moss")])
     assert next(matcher.match(asked)) == before
     assert ids(next(matcher.latest().match(asked)))[0] == "kettle-00"
+
+
+def test_a_filter_that_the_catalog_cannot_answer_is_told_before_anything_is_matched(tmp_path: Path) -> None:
+    priced = [Product(c, "mug", price=Price(2.0, c)) for c in ("EUR", "USD")]
+    index = Index.build(tmp_path / "index", priced, None)
+    rules = rules_of({"action": "boost", "where": "price < 3", "by": 1.0})
+    with pytest.raises(InputError, match=r"rule 'r0': the catalog has prices in") as caught:
+        Matcher(index, settings=MatchSettings(rules=rules))
+    assert "price < 3 EUR" in caught.value.next_step
 
 
 def test_diversity_shows_more_kinds_and_keeps_the_first(index: Index) -> None:
