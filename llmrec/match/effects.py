@@ -50,7 +50,7 @@ def deviation(scores: Sequence[float]) -> float:
     """The unit of boosts: the standard deviation of a list's scores, as their middle half has it.
 
     The few that are far ahead, as those are that the content is about, do not enter: with them the unit would be so
-    large in one list, and so small in another, that the same boost meant a few ranks here and ninety there. Where the
+    large in one list, and so small in another, that the same boost meant a few ranks here and seventy there. Where the
     middle half is all the same it is the plain deviation, and 1 where all scores are the same.
     """
     own = np.asarray(scores[:MEASURED])

@@ -56,7 +56,10 @@ class Steering:
             for kind in rule.contents if rule.action == "ban" else ():
                 parse(str(self.where(kind)))
             if rule.where is not None and hasattr(index, "count"):
-                index.count(rule.where)
+                try:
+                    index.count(rule.where)
+                except InputError as error:
+                    raise InputError(f"rule {rule.name!r}: {error.message}", next_step=error.next_step) from error
 
     def where(self, kind: ContentKind) -> str | None:
         """The filter for contents of a kind: the one for all, and nothing that is banned."""

@@ -24,7 +24,7 @@ from llmrec.match.decision import Bar, Decider, Linear
 from llmrec.match.effects import deviation
 from llmrec.match.signals import names_of
 from llmrec.prompting.pair_features import PairFeatures
-from llmrec.records import Content, Match, Product, RankedProduct
+from llmrec.records import Content, Match, Price, Product, RankedProduct
 from llmrec.storage import read_records, write_records
 from tests.fakes import FakeEncoder
 
@@ -224,6 +224,15 @@ def test_a_product_that_changes_is_seen_as_it_is(tmp_path: Path) -> None:
     IndexWriter(index.path, FakeEncoder()).put([msgspec.structs.replace(PRODUCTS[0], brand="Moss")])
     assert next(matcher.match(asked)) == before
     assert ids(next(matcher.latest().match(asked)))[0] == "kettle-00"
+
+
+def test_a_filter_that_the_catalog_cannot_answer_is_told_before_anything_is_matched(tmp_path: Path) -> None:
+    priced = [Product(c, "mug", price=Price(2.0, c)) for c in ("EUR", "USD")]
+    index = Index.build(tmp_path / "index", priced, None)
+    rules = rules_of({"action": "boost", "where": "price < 3", "by": 1.0})
+    with pytest.raises(InputError, match=r"rule 'r0': the catalog has prices in") as caught:
+        Matcher(index, settings=MatchSettings(rules=rules))
+    assert "price < 3 EUR" in caught.value.next_step
 
 
 def test_diversity_shows_more_kinds_and_keeps_the_first(index: Index) -> None:
