@@ -53,8 +53,8 @@ class Mix(msgspec.Struct, frozen=True):
 
 
 #: Without contents whose products are known. A reranker that was trained on other offers knows less of a catalog than
-#: the first stage: on the training half of Abt-Buy weights of the first stage below 2 lost more first products than they
-#: won with the shipped matcher, and with trees that were grown there all from .5 to 6 won more than they lost.
+#: the first stage: on the training half of Abt-Buy weights of the first stage below 2 lost more first products than
+#: they won with the shipped matcher; with trees that were grown there all from .5 to 6 won more than they lost.
 DEFAULT = Mix(3.0, 1.0, relative=True)
 
 
