@@ -34,7 +34,8 @@ from match_decision import content
 from llmrec.embed import load_encoder
 from llmrec.evaluate import evaluate_matches
 from llmrec.index import Index
-from llmrec.match import Matcher, MatchSettings, Reranking, calibrate, load_scorer
+from llmrec.match import Calibration, Matcher, MatchSettings, Reranking, calibrate, load_scorer
+from llmrec.match.budget import Clock
 from llmrec.match.reranking import looked_at
 from llmrec.records import Match
 from llmrec.train.pair_trees import grow_trees
@@ -45,19 +46,21 @@ TREES, SHIPPED = "trees", "adapter:minilm-pairs"
 HOW = MatchSettings(k=10, evidence=0)
 
 
-def learn(table: Table, index: Index, rerankers: list[str]) -> dict[str, Any]:
-    """A calibration for each reranker, made on the half that is not tested."""
+def learn(table: Table, index: Index, rerankers: list[str], kept: Path) -> dict[str, Any]:
+    """A calibration for each reranker, made on the half that is not tested; what was made before is taken."""
     listings = [listing for listing in table.qrels if table.part(listing) != "test"]
     contents = [content(table, listing) for listing in listings]
     qrels = {listing: table.qrels[listing] for listing in listings}
     found = {}
     for name in rerankers:
-        began = time.process_time()
-        rerank: Any = grow_trees if name == TREES else load_scorer(name)
-        made = calibrate(Matcher(index, settings=HOW), contents, qrels, absent=0.2, rerank=rerank)
+        folder = kept / f"{table.name} {name.replace(':', ' ').replace('/', ' ')}"
+        if not folder.is_dir():
+            rerank: Any = grow_trees if name == TREES else load_scorer(name)
+            calibrate(Matcher(index, settings=HOW), contents, qrels, absent=0.2, rerank=rerank).save(folder)
+        made = Calibration.load(folder)
         assert made.second is not None
         about = {"helps": made.second.helps, "first": made.second.mix.first, "second": made.second.mix.second}
-        about |= {"sure": made.second.sure, **made.second.measured, "seconds": time.process_time() - began}
+        about |= {"sure": made.second.sure, **made.second.measured}
         about |= {"calibration_error": made.final.measured["calibration_error"]}
         print(f"{table.name}, dev, {name}: {json.dumps(_rounded(about))}", flush=True)
         found[name] = (made, _rounded(about))
@@ -79,12 +82,15 @@ def test(table: Table, index: Index, learned: dict[str, Any]) -> dict[str, Any]:
     arms: dict[str, Matcher] = {"hybrid": Matcher(index, settings=HOW)}
     for name, (made, _) in learned.items():
         scorer = made.own_scorer or load_scorer(name)
-        rerank = Reranking(scorer)
+        rerank = Reranking(scorer, clock=Clock(time.process_time))
         arms[f"hybrid + {name}"] = Matcher(index, settings=HOW, calibration=made, rerank=rerank)
         if name != TREES:
-            arms[f"hybrid + {name}, default"] = Matcher(index, settings=HOW, rerank=Reranking(scorer))
+            rerank = Reranking(scorer, clock=Clock(time.process_time))
+            arms[f"hybrid + {name}, default"] = Matcher(index, settings=HOW, rerank=rerank)
     found: dict[str, Any] = {"listings": len(listings), "products": len(table.right)}
     base: list[Match] = []
+    # what is loaded and remembered with the first contents shall not count against the first arm
+    timed(Matcher(index, settings=HOW), contents)
     for name, matcher in arms.items():
         matches, took = timed(matcher, contents)
         base = base or matches
@@ -121,6 +127,7 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", default=list(TABLES), choices=list(TABLES))
     parser.add_argument("--rerankers", nargs="+", default=[TREES, SHIPPED])
     parser.add_argument("--encoder", default="starter:minilm")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="keep calibrations here, and take those that are here")
     parser.add_argument("--out", type=Path, default=TARGET)
     chosen = parser.parse_args()
     data = Path(os.environ.get("LLMREC_DATA", "")) / "er_products"
@@ -137,7 +144,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as work:
             # what is learned asks for the same queries again and again; what is timed does not remember them
             index = Index.build(Path(work) / "index", table.right.values(), Remembering(encoder))
-            learned = learn(table, index, chosen.rerankers)
+            learned = learn(table, index, chosen.rerankers, chosen.keep or Path(work))
             if chosen.dev:
                 continue
             print(f"\n{name}: test", flush=True)

@@ -57,6 +57,13 @@ class Handler(BaseHTTPRequestHandler):
         said = last.split("say:", 1)[1] if "say:" in last else f"echo: {last}"
         usage = {"prompt_tokens": len(last.split()), "completion_tokens": len(said.split())}
         choice = {"index": 0, "message": {"role": "assistant", "content": said}, "finish_reason": "stop"}
+        if body.get("logprobs") and "probable" in last:
+            likely = [
+                {"token": " Yes", "logprob": -0.5},
+                {"token": "no", "logprob": -1.5},
+                {"token": "It", "logprob": -3},
+            ]
+            choice["logprobs"] = {"content": [{"token": " Yes", "logprob": -0.5, "top_logprobs": likely}]}
         if said.endswith("…"):
             choice["finish_reason"] = "length"
         data = json.dumps({"choices": [choice], "usage": usage} if status == 200 else {"error": "so scripted"}).encode()

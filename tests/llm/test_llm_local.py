@@ -10,6 +10,7 @@ import pytest
 from llmrec.errors import InputError, ModelError
 from llmrec.llm import load_generator
 from llmrec.llm.local import TransformersGenerator
+from llmrec.llm.next_word import word_odds
 from llmrec.records import GenerationSettings, Message
 from llmrec.seams import Generator
 
@@ -233,3 +234,18 @@ def test_a_model_without_some_of_its_weights_is_refused(tiny, tmp_path: Path) ->
     # transformers would make up the missing ones and go on
     with pytest.raises(ModelError, match="up_proj"):
         load(broken)
+
+
+@pytest.mark.parametrize("kind", ["llama", "sliding"])
+def test_the_odds_of_a_word_are_those_of_the_next_token(tiny, kind: str) -> None:
+    import torch
+
+    generator = load(tiny[kind])
+    odds = word_odds(generator, ASKED)
+    assert odds.shape == (len(ASKED),)
+    assert word_odds(generator, ASKED[2:3])[0] == pytest.approx(odds[2], abs=1e-4)
+    ids, _ = generator._chat.encode(ASKED[1], 500)
+    with torch.inference_mode():
+        logits = generator.model(torch.tensor([ids])).logits[0, -1]
+    yes, no = (generator.tokenizer.encode(word, add_special_tokens=False)[0] for word in ("yes", "no"))
+    assert odds[1] == pytest.approx(float(logits[yes] - logits[no]), abs=1e-4)

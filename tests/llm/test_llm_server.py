@@ -10,6 +10,7 @@ import pytest
 
 from llmrec.errors import GenerationError, InputError
 from llmrec.llm import load_generator
+from llmrec.llm.next_word import MOST, word_odds
 from llmrec.llm.server import OpenAIGenerator
 from llmrec.records import Completion, GenerationSettings, Message
 from llmrec.seams import Generator
@@ -136,6 +137,15 @@ def test_the_key_comes_from_the_environment_and_is_never_shown(
     server = serve()
     client(server, api_key_env="SHOP_KEY").generate(ask("a"), SETTINGS)
     assert server.requests[-1]["key"] is None
+
+
+def test_a_word_against_another(serve) -> None:
+    server = serve()
+    # a server that tells probabilities, and one that only answers
+    odds = word_odds(client(server), ask("probable", "say:No.", "say:perhaps"))
+    assert odds.tolist() == pytest.approx([1.0, -MOST, 0.0])
+    sent = server.requests[0]["body"]
+    assert (sent["max_tokens"], sent["temperature"], sent["top_logprobs"]) == (1, 0.0, 20)
 
 
 def test_references() -> None:
