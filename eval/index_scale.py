@@ -3,13 +3,14 @@
     python eval/index_scale.py                        # 1,000,000 vectors of 384 numbers
     python eval/index_scale.py --count 100000 --systems auto faiss-hnsw
 
-Vectors are unit vectors in clusters of clusters with a decaying spectrum, drawn with ``--seed``; queries are others of
-the same kind. Each system works in a process of its own, on one thread, one after the other in an order that changes
-with the round. ``auto`` and ``hnsw`` are ours, at the effort that was tuned when the index was built, on none of these
-queries. Every other system is given the least effort of its sweep that reaches the recall on these very queries, which
-favours it. Told are: CPU seconds to build; bytes of the file a vector; seconds to load; queries a second one at a time
-and in a batch, and the recall of the ten nearest. hnswlib and usearch are left out where they are not installed (``pip
-install hnswlib usearch``). Writes ``eval/results/index_scale.json``.
+Vectors are those of real product texts, spread to as many as are asked for by real differences, and queries are texts
+that none was drawn from (``eval/mixed_vectors.py``; needs ``LLMREC_DATA``); or, with ``--vectors clusters``, made up:
+unit vectors in clusters of clusters with a decaying spectrum. Each system works in a process of its own, on one thread;
+their order changes with the round. ``auto`` and ``hnsw`` are ours, at the effort that was tuned
+when the index was built, on none of these queries. Every other system is given the least effort of its sweep that
+reaches the recall on these very queries, which favours it. Told are: CPU seconds to build; bytes of the file a vector;
+seconds to load; queries a second one at a time and in a batch, and the recall of the ten nearest. hnswlib and usearch
+are left out where they are not installed (``pip install hnswlib usearch``). Writes ``eval/results/index_scale.json``.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Loaded(NamedTuple):
     seconds: float
 
 
-def draw(count: int, dimension: int, seed: int, part: int) -> Any:
+def clusters(count: int, dimension: int, seed: int, part: int) -> Any:
     """Unit vectors, float32 ``[count, dimension]``; parts of one seed share their clusters."""
     shape = np.random.default_rng(seed)
     scale = (1.0 + np.arange(dimension)) ** -DECAY
@@ -210,6 +211,35 @@ def measure(name: str, path: Path, asked: Path, wanted: float, folder: Path) -> 
     return {**row, **curve[-1], "reached": curve[-1]["recall"] >= wanted, "curve": curve}
 
 
+def prepared(arguments: argparse.Namespace, folder: Path) -> tuple[Path, Path]:
+    """Files of the vectors, and of the queries with their true nearest; those that are there already are used again."""
+    import faiss
+
+    name = f"{arguments.vectors}-{arguments.count}-{arguments.dimension}-{arguments.seed}"
+    path, asked = folder / f"{name}.npy", folder / f"{name}-{arguments.queries}.npz"
+    if path.exists() and asked.exists():
+        return path, asked
+    folder.mkdir(parents=True, exist_ok=True)
+    if arguments.vectors == "texts":
+        from mixed_vectors import draw, encoded
+
+        data = os.environ.get("LLMREC_DATA")
+        if not data:
+            print(
+                "error: LLMREC_DATA is not set\n  next: set it (eval/README.md), or --vectors clusters", file=sys.stderr
+            )
+            sys.exit(2)
+        known = encoded(Path(data), folder / "texts.npy")
+        vectors, queries = draw(known, arguments.count, arguments.queries, arguments.seed)
+    else:
+        vectors = clusters(arguments.count, arguments.dimension, arguments.seed, 0)
+        queries = clusters(arguments.queries, arguments.dimension, arguments.seed, 1)
+    np.save(path, vectors)
+    true = faiss.knn(queries, vectors, NEAREST, metric=faiss.METRIC_INNER_PRODUCT)[1]
+    np.savez(asked, queries=queries, true=true)
+    return path, asked
+
+
 def one(arguments: argparse.Namespace, name: str, path: Path, asked: Path) -> dict[str, Any]:
     """A system in a process of its own."""
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
@@ -240,7 +270,10 @@ def main() -> None:
     parser.add_argument("--systems", nargs="+", default=list(SYSTEMS), choices=SYSTEMS)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scratch", type=Path, help="folder for vectors and indexes: some gigabytes")
+    parser.add_argument("--vectors", choices=("texts", "clusters"), default="texts")
+    parser.add_argument(
+        "--scratch", type=Path, help="folder for vectors and indexes: some gigabytes; vectors stay there"
+    )
     parser.add_argument("--out", type=Path, default=TARGET)
     parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -248,24 +281,20 @@ def main() -> None:
         name, path, asked, folder = arguments.one
         print(json.dumps(measure(name, Path(path), Path(asked), arguments.recall, Path(folder))))
         return
-    import faiss
-
     systems = [name for name in arguments.systems if name not in MODULES or find_spec(MODULES[name])]
     for name in set(arguments.systems) - set(systems):
         print(f"{name} is not installed and left out", file=sys.stderr)
     command = " ".join(["python", "eval/index_scale.py", *sys.argv[1:]])
     result: dict[str, Any] = {"command": command, "machine": machine(), "threads": 1, "rows": []}
-    result |= {"count": arguments.count, "dimension": arguments.dimension, "recall": arguments.recall}
+    result |= {
+        "vectors": arguments.vectors,
+        "count": arguments.count,
+        "dimension": arguments.dimension,
+        "recall": arguments.recall,
+    }
     result["versions"] = {name: _version(name) for name in ("faiss-cpu", "hnswlib", "usearch", "numpy")}
-    with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
-        path, asked = Path(folder, "vectors.npy"), Path(folder, "asked.npz")
-        vectors = draw(arguments.count, arguments.dimension, arguments.seed, 0)
-        queries = draw(arguments.queries, arguments.dimension, arguments.seed, 1)
-        np.save(path, vectors)
-        np.savez(
-            asked, queries=queries, true=faiss.knn(queries, vectors, NEAREST, metric=faiss.METRIC_INNER_PRODUCT)[1]
-        )
-        del vectors
+    with tempfile.TemporaryDirectory() as folder:
+        path, asked = prepared(arguments, arguments.scratch or Path(folder))
         for round_ in range(arguments.rounds):
             for name in systems[round_ % len(systems) :] + systems[: round_ % len(systems)]:
                 row = {"round": round_, **one(arguments, name, path, asked)}

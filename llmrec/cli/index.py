@@ -1,4 +1,8 @@
-"""``llmrec index build products.csv -o shop.index``; ``index search | info | verify | rollback | push shop.index``."""
+"""``llmrec index build products.csv -o shop.index``; ``index search | info | verify | rollback shop.index``.
+
+What changes an index that is in use is in ``llmrec.cli.index_live``, what loads it into a store in
+``llmrec.cli.index_push``.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from llmrec.cli.manners import emit, progress, table
+from llmrec.cli.manners import emit, folder_of, mapping_of, progress, table
 from llmrec.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,7 +82,7 @@ def build(
     choices: dict[str, Any] = {"text": text, "dense": dense, "recall": recall, **({"fusion": fusion} if fusion else {})}
     choices["memory"] = int(memory * 1e9) if memory else None
     check_settings(IndexSettings(**{name: choice for name, choice in choices.items() if choice}))
-    options: dict[str, Any] = {"mapping": _mapping(map or []), "duplicates": duplicates, "encoding": encoding}
+    options: dict[str, Any] = {"mapping": mapping_of(map or []), "duplicates": duplicates, "encoding": encoding}
     options |= {"delimiter": delimiter, "currency": currency, "id_from_row": id_from_row}
     source = Catalog.read(*catalog, **options)
     products = list(progress(source, "reading"))
@@ -94,7 +98,7 @@ def build(
         from llmrec.embed import load_image_encoder
 
         choices["image_encoder"] = load_image_encoder(image_encoder, device=device)
-        choices["images_root"] = images_root or _folder_of(catalog)
+        choices["images_root"] = images_root or folder_of(catalog)
     index = Index.build(output, products, model, summaries=written, replace=replace, progress=progress, **choices)
     report = source.report
     result = {**index.info(), "catalog": {"read": report.read, "kept": report.kept, "rejected": report.rejected}}
@@ -170,30 +174,6 @@ def rollback(index: Annotated[Path, _FOLDER], as_json: Annotated[bool, _JSON] = 
     emit({"left": left, "current": current}, as_json=as_json, text=f"{index}: version {current}, no longer {left}")
 
 
-@app.command()
-def push(
-    index: Annotated[Path, _FOLDER],
-    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="qdrant://HOST:6333/NAME, qdrants:// for HTTPS.")],
-    shards: Annotated[int | None, typer.Option(min=1, help="Parts over a cluster (default: the store's).")] = None,
-    replicas: Annotated[int | None, typer.Option(min=1, help="Copies of each part (default: the store's).")] = None,
-    on_disk: Annotated[bool, typer.Option("--on-disk", help="Leave vectors and words on disk, not in memory.")] = False,
-    facet: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD", help="Index this for filters too: attributes.colour.")
-    ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace what the name stands for there.")] = False,
-    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Leave what is replaced until the next push.")] = True,
-    as_json: Annotated[bool, _JSON] = False,
-) -> None:
-    """Load an index into Qdrant; it can be searched once it is whole. Run again, it goes on where it stopped."""
-    from llmrec.index.remote import Layout
-    from llmrec.index.remote import push as load
-
-    layout = Layout(shards, replicas, on_disk, tuple(facet or ()))
-    told = load(index, to, replace=replace, layout=layout, keep=keep, progress=progress)
-    text = f"{told['address']}: {told['products']} products, {told['sent']} sent in {told['seconds']:.1f} s"
-    emit(told, as_json=as_json, text=text)
-
-
 def _opened(index: Path, encoder: str | None, retriever: str, device: str | None) -> Index | RemoteIndex:
     """The index, with its encoder if the retriever needs one."""
     from llmrec.index import Index
@@ -210,26 +190,6 @@ def _opened(index: Path, encoder: str | None, retriever: str, device: str | None
     if stored is not None:
         return stored if model is None else stored.with_encoder(model)
     return Index.open(index, model)
-
-
-def _folder_of(catalog: Sequence[str]) -> Path:
-    """The one folder that the catalog's files lie in; the working folder for standard input.
-
-    Raises:
-        InputError: They lie in several.
-    """
-    folders = {Path() if name == "-" else Path(name) if Path(name).is_dir() else Path(name).parent for name in catalog}
-    if len(folders) > 1:
-        what = "the catalog's files lie in several folders, so that paths of pictures may start in any"
-        raise InputError(what, next_step="Say where they start: --images-root DIR.")
-    return folders.pop()
-
-
-def _mapping(pairs: Sequence[str]) -> dict[str, str]:
-    for pair in pairs:
-        if "=" not in pair:
-            raise InputError(f"--map {pair!r} has no '='", next_step="Write --map title=product_name.")
-    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _summaries(path: str) -> list[ProductSummary]:
@@ -280,6 +240,8 @@ def _described(found: dict[str, Any]) -> str:
         f"fusion: {settings['fusion']}{weights}",
         f"built: {found['created']}",
     ]
+    if any(found["since"].values()):
+        lines.append(f"since then: {found['since']['added']} added or replaced, {found['since']['gone']} gone")
     if tower := found["image_encoder"]:
         told = found["pictures"]
         many = f"{told['embedded']} pictures of {told['products']} products"

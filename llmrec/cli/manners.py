@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -143,3 +143,28 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
     @stream.setter
     def stream(self, value: Any) -> None:
         pass
+
+
+def folder_of(catalog: Sequence[str]) -> Path:
+    """The one folder that the catalog's files lie in; the working folder for standard input.
+
+    Raises:
+        InputError: They lie in several.
+    """
+    folders = {Path() if name == "-" else Path(name) if Path(name).is_dir() else Path(name).parent for name in catalog}
+    if len(folders) > 1:
+        what = "the catalog's files lie in several folders, so that paths of pictures may start in any"
+        raise InputError(what, next_step="Say where they start: --images-root DIR.")
+    return folders.pop()
+
+
+def mapping_of(pairs: Sequence[str]) -> dict[str, str]:
+    """What ``--map FIELD=COLUMN`` says.
+
+    Raises:
+        InputError: One has no ``=``.
+    """
+    for pair in pairs:
+        if "=" not in pair:
+            raise InputError(f"--map {pair!r} has no '='", next_step="Write --map title=product_name.")
+    return dict(pair.split("=", 1) for pair in pairs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -214,7 +214,14 @@ def _pass_on(matcher: Matcher, watch: _WatchOnDemand, merge: int | None) -> None
     failed: list[str] = []
     records = read_records("-", Content)
     contents = arriving(records, watch, folder=Path.cwd(), source="standard input", on_failure=_failing(failed))
-    matches = matcher.match(contents, batch_size=1)
+
+    def found() -> Iterator[Match]:
+        nonlocal matcher
+        for content in contents:
+            matcher = matcher.latest()  # products that came since are found
+            yield from matcher.match([content])
+
+    matches = found()
     write_records("-", map(Running(merge).add, matches) if merge else matches, Match)
     _leave(failed)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,12 +16,14 @@ from llmrec.index.families import FAMILIES, check_choice
 from llmrec.index.folder import FORMAT, KIND, new_version, refuse_unless_free
 from llmrec.index.fusion import FUSIONS, FusionChoice, weights_of
 from llmrec.index.lexical import Lexical
-from llmrec.index.pictures import PictureCounts, Pictures
+from llmrec.index.parts import SUMMARIES
+from llmrec.index.pictures import PictureCounts, Pictures, PictureVectors, encode_pictures
 from llmrec.index.texts import FIELDS, TextChoice, field_texts
 from llmrec.index.tuning import RECALL
 from llmrec.records import Product, ProductSummary
 from llmrec.seams import Encoder, ImageEncoder
 from llmrec.storage import write_manifest, write_parquet
+from llmrec.storage.journal import Journal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,49 +69,105 @@ def build_version(
     if encoder is not None and settings.dense not in (*FAMILIES, "none"):
         check_factory(settings.dense, encoder.dimension)  # before hours of encoding
     rows = list(products)
-    _check_ids(rows)
-    texts = [field_texts(product, summaries.get(product.id), settings.text) for product in rows]
+    if not rows:
+        raise InputError("the catalog holds no products", next_step="Check the file that was read, and its rejects.")
+    check_ids(rows, {})
+    texts = texts_of(rows, summaries, settings.text)
     ids = [product.id for product in rows]
-    fields: dict[str, Dense] = {}
+    vectors: dict[str, NDArray[np.float32]] = {}
     if encoder is not None and settings.dense != "none":
-        encoded = _encode(encoder, texts, ids, progress)
-        budget = settings.memory // len(encoded) if settings.memory else None
-        for field, vectors in encoded.items():
-            # the other field's texts are as unlike these as queries are
-            others = next((own for name, own in encoded.items() if name != field), None)
-            options: dict[str, Any] = {"memory": budget, "recall": settings.recall, "others": others}
-            fields[field] = Dense.build(vectors, settings.dense, **options)
-    pictures, pictured = None, PictureCounts()
+        vectors = encode_texts(encoder, texts, ids, progress)
+    pictures, pictured = None, None
     if image_encoder is not None:
         titles = [text["title"] for text in texts]
-        # a factory string was written for the length of the texts' vectors
-        family = settings.dense if settings.dense in FAMILIES else "auto"
-        looks = {"dense": family, "recall": settings.recall}
-        pictures, pictured = Pictures.build(rows, titles, image_encoder, images_root, progress, **looks)  # type: ignore[arg-type]
-    with new_version(path) as folder:
-        write_parquet(folder / "products.parquet", rows, Product)
+        pictures, pictured = encode_pictures(rows, titles, image_encoder, images_root, progress)
+    models = {"encoder": _model(encoder) if vectors else None, "image_encoder": _model(image_encoder)}
+    cut = getattr(encoder, "truncated", 0) if vectors else 0
+    write_version(path, Made(rows, summaries, vectors, pictures, pictured, models, cut), settings)
+
+
+class Made(NamedTuple):
+    """What a version is written from.
+
+    Attributes:
+        products: In the order of their rows.
+        summaries: By the product's id.
+        vectors: For each field float32 ``[n, d]``; empty without an encoder.
+        pictures: Vectors of pictures, or None.
+        pictured: What became of the pictures.
+        models: The encoders, as the manifest names them.
+        texts_cut: Texts that were longer than the encoder reads.
+    """
+
+    products: Sequence[Product]
+    summaries: Mapping[str, ProductSummary]
+    vectors: Mapping[str, NDArray[np.float32]]
+    pictures: PictureVectors | None
+    pictured: PictureCounts | None
+    models: dict[str, Any]
+    texts_cut: int
+
+
+def write_version(
+    path: Path,
+    made: Made,
+    settings: IndexSettings,
+    carry: Callable[[Journal], None] | None = None,
+    expected: Path | None = None,
+) -> None:
+    """Index what was made, write it as a new version and make that the current one; see ``new_version``.
+
+    Raises:
+        StorageError: The disk refused; what was there is as it was.
+        InputError: Another process builds or compacts the index.
+    """
+    texts = texts_of(made.products, made.summaries, settings.text)
+    with new_version(path, carry, expected) as folder:
+        search = {}
+        for field, vectors in made.vectors.items():
+            # the other field's texts are as unlike these as queries are
+            others = next((own for name, own in made.vectors.items() if name != field), None)
+            budget = settings.memory // len(made.vectors) if settings.memory else None
+            dense = Dense.build(vectors, settings.dense, memory=budget, recall=settings.recall, others=others)
+            dense.save(folder / "dense" / field)
+            search[field] = _told(dense)
+        if made.pictures is not None:
+            # a factory string was written for the length of the texts' vectors
+            family = settings.dense if settings.dense in FAMILIES else "auto"
+            Pictures.build(made.pictures, dense=family, recall=settings.recall).save(folder / "pictures")
+        write_parquet(folder / "products.parquet", made.products, Product)
+        summaries = [made.summaries[product.id] for product in made.products if product.id in made.summaries]
+        if summaries:
+            write_parquet(folder / SUMMARIES, summaries, ProductSummary)
+        words = {}
         for field in FIELDS:
             (folder / "lexical" / field).mkdir(parents=True)
-            Lexical.build([text[field] for text in texts]).save(folder / "lexical" / field)
-        for field, dense in fields.items():
-            dense.save(folder / "dense" / field)
-        if pictures is not None:
-            pictures.save(folder / "pictures")
+            lexical = Lexical.build([text[field] for text in texts])
+            lexical.save(folder / "lexical" / field)
+            words[field] = lexical.average
         write_manifest(
             folder,
             kind=KIND,
             format_version=FORMAT,
             counts={
-                "products": len(rows),
+                "products": len(made.products),
                 "without_text": sum(not text["whole"] for text in texts),
-                "summarized": sum(product.id in summaries for product in rows),
-                "texts_cut": getattr(encoder, "truncated", 0) if fields else 0,
+                "summarized": len(summaries),
+                "texts_cut": made.texts_cut,
             },
             settings=msgspec.to_builtins(settings),
-            models={"encoder": _model(encoder) if fields else None, "image_encoder": _model(image_encoder)},
-            search={field: _told(dense) for field, dense in fields.items()},
-            pictures=msgspec.to_builtins(pictured) if pictures is not None else None,
+            models=made.models,
+            search=search,
+            words=words,
+            pictures=msgspec.to_builtins(made.pictured),
         )
+
+
+def texts_of(
+    products: Iterable[Product], summaries: Mapping[str, ProductSummary], choice: TextChoice
+) -> list[dict[str, str]]:
+    """The text of each field of each product."""
+    return [field_texts(product, summaries.get(product.id), choice) for product in products]
 
 
 def _told(dense: Dense) -> dict[str, Any]:
@@ -126,9 +184,14 @@ def _model(encoder: Encoder | ImageEncoder | None) -> dict[str, Any] | None:
     return {**model, "cut": True} if getattr(encoder, "cut_to", None) else model
 
 
-def _encode(
+def encode_texts(
     encoder: Encoder, texts: Sequence[Mapping[str, str]], ids: Sequence[str], progress: Progress | None
 ) -> dict[str, NDArray[np.float32]]:
+    """Vectors of each field of products, float32 ``[n, d]``; zeros for one without text.
+
+    Raises:
+        ArtefactError: The encoder gave vectors that are not numbers.
+    """
     # a text that occurs twice (a title that is all there is) is encoded once
     unique = sorted({text[field] for text in texts for field in FIELDS if text[field]}, key=len, reverse=True)
     place = {text: i for i, text in enumerate(unique)}
@@ -169,15 +232,20 @@ def check_settings(settings: IndexSettings) -> None:
         raise InputError(f"the encoder's fusion weights: {error}", next_step=step) from error
 
 
-def _check_ids(products: Sequence[Product]) -> None:
-    if not products:
-        raise InputError("the catalog holds no products", next_step="Check the file that was read, and its rejects.")
-    seen: dict[str, int] = {}
-    for number, product in enumerate(products, start=1):
+def check_ids(products: Sequence[Product], seen: dict[str, int]) -> None:
+    """Check that each product has an id of its own.
+
+    Args:
+        products: In order.
+        seen: Ids of the products before them, each with its number, from 1; those of ``products`` are added.
+
+    Raises:
+        InputError: One has none, or one that was seen.
+    """
+    for number, product in enumerate(products, start=len(seen) + 1):
         if not product.id:
-            raise InputError(
-                f"product {number} ({product.title[:40]!r}) has no id", next_step="Give each product an id."
-            )
+            what = f"product {number} ({product.title[:40]!r}) has no id"
+            raise InputError(what, next_step="Give each product an id.")
         if product.id in seen:
             what = f"products {seen[product.id]} and {number} have one id: {product.id!r}"
             raise InputError(what, next_step="Choose one of them ('llmrec catalog import --duplicates').")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Container, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,7 @@ _CODE = re.compile(r"(?!.*\d+x\d+)(?=\w{5,}$)(?=(?:.*\d){2,})(?:[^\W\d]+\d+\w*|\
 SHORTEST = 4
 
 
+@lru_cache(maxsize=200_000)
 def is_code(word: str) -> bool:
     """Whether a word has the form of a model number."""
     return _CODE.fullmatch(word) is not None
@@ -81,7 +82,7 @@ class CodeBook:
         named = named_codes(text, words)
         if not named:
             return None
-        found = self._carriers.copy()
+        found = self.carriers.copy()
         for code in named:
             for kin in self._kin(code):
                 found[self._whole.rows(kin)] = False
@@ -89,16 +90,18 @@ class CodeBook:
 
     def _kin(self, code: str) -> list[str]:
         """Words of the catalog that are the code, its beginning or end, or begin with it."""
-        return kin_of(code, self._whole.vocabulary, self._codes)
+        return kin_of(code, self._whole.vocabulary, self.codes)
 
     @cached_property
-    def _codes(self) -> list[str]:
-        return sorted(word for word in self._whole.vocabulary if is_code(word))
+    def codes(self) -> list[str]:
+        """The model numbers of the catalog, sorted."""
+        return sorted(word for word in self._whole.all_words() if is_code(word))
 
     @cached_property
-    def _carriers(self) -> NDArray[np.bool_]:
+    def carriers(self) -> NDArray[np.bool_]:
+        """The products whose title names one that few others name, bool ``[n]``."""
         found = np.zeros(len(self._title), dtype=np.bool_)
-        for word in self._title.vocabulary:
+        for word in self._title.all_words():
             if is_code(word) and self._title.is_rare(word):
                 found[self._title.rows(word)] = True
         return found

@@ -41,6 +41,14 @@ class Dense:
         self.vectors = vectors
         self.ann = ann
 
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.vectors.shape[1])
+
     @property
     def factory(self) -> str:
         """FAISS's string for how they are found; ``Flat`` for exact search."""
@@ -202,6 +210,10 @@ class Dense:
     def similarity(self, query: NDArray[np.float32], rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Cosine of one query with the vectors of ``rows``, float32 ``[len(rows)]``."""
         return self.vectors[rows] @ query
+
+    def take(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors of ``rows``, float32 ``[len(rows), d]``, in memory."""
+        return np.ascontiguousarray(self.vectors[rows])
 
     def moments(self, query: NDArray[np.float32]) -> tuple[float, float]:
         """Mean and deviation of one query's cosine over the catalog, from a sample where it is large."""

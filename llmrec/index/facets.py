@@ -61,10 +61,13 @@ class Facets:
     Args:
         read: Gives columns of the catalog by name, in the order of its rows.
         count: Products of the catalog.
+        currencies: Those of other parts of the catalog: a price without one is refused where there are several in all.
     """
 
-    def __init__(self, read: Callable[[Sequence[str]], pa.Table], count: int) -> None:
-        self._read, self._count = read, count
+    def __init__(
+        self, read: Callable[[Sequence[str]], pa.Table], count: int, currencies: Callable[[], Iterable[str]] = tuple
+    ) -> None:
+        self._read, self._count, self._others = read, count, currencies
         # bounded: names come from filters, and filters may come from outside
         self._texts = lru_cache(maxsize=COLUMNS)(self._texts_of)
         self._stock = lru_cache(maxsize=1)(self._in_stock)
@@ -160,7 +163,13 @@ class Facets:
         rows = self._read(["price"])["price"].to_pylist()
         amounts = np.array([row["amount"] if row else np.nan for row in rows], dtype=np.float64)
         currencies = _coded([row["currency"] if row else None for row in rows], fold_too=True)
-        return amounts, currencies, currencies.values if len(currencies.values) > 1 else []
+        all_of_them = list(dict.fromkeys([*self._others(), *currencies.values]))
+        return amounts, currencies, all_of_them if len(all_of_them) > 1 else []
+
+    @property
+    def currencies(self) -> list[str]:
+        """The currencies of the prices, folded."""
+        return self._money()[1].values
 
     def _categories(self) -> tuple[NDArray[np.int32], list[tuple[str, ...]]]:
         codes, places = np.full(self._count, -1, dtype=np.int32), dict[tuple[str, ...], int]()

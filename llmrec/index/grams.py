@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from llmrec.index.products import ranked
 from llmrec.index.scoring import top_rows
 from llmrec.index.tokens import runs
 from llmrec.records import Hit
@@ -66,8 +67,14 @@ class Grams:
         self._weights, self._rarity, self._ids = weights, rarity, ids
 
     @classmethod
-    def build(cls, ids: Sequence[str], names: Sequence[str]) -> Grams:
-        """Index the names of products; one without letters and digits is never found."""
+    def build(cls, ids: Sequence[str], names: Sequence[str], known: Grams | None = None) -> Grams:
+        """Index the names of products; one without letters and digits is never found.
+
+        Args:
+            ids: Of the products.
+            names: Of the products.
+            known: Says how rare pieces are, where the names are too few to tell; None: the names do.
+        """
         vocabulary: dict[str, int] = {}
         columns: list[int] = []
         lengths = np.zeros(len(names) + 1, dtype=np.int64)
@@ -80,12 +87,17 @@ class Grams:
         frequency = np.bincount(column, minlength=len(vocabulary))
         rarity = np.log1p((len(names) - frequency + 0.5) / (frequency + 0.5)).astype(np.float32)
         rarity[[not any(map(str.isalpha, piece)) for piece in vocabulary]] *= DIGITS
+        if known is not None:
+            rarity = np.array([known.rarity(piece) for piece in vocabulary], dtype=np.float32)
         weight = rarity[column]
         norm = np.sqrt(np.bincount(row, weights=weight.astype(np.float64) ** 2, minlength=len(names)))
         weight = (weight / np.maximum(norm, 1e-9)[row] ** LENGTH).astype(np.float32)
         order = np.argsort(column, kind="stable")
         starts = np.concatenate([[0], np.cumsum(frequency)]).astype(np.int64)
         return cls(vocabulary, starts, row[order], weight[order], rarity, ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
 
     def scores(self, lines: Iterable[tuple[str, float]]) -> NDArray[np.float32]:
         """How well each name agrees with lines that were read, float32 ``[n]``; 0 where no piece is shared.
@@ -106,17 +118,35 @@ class Grams:
                 found[self._rows[start:end]] += self._rarity[column] * math.log1p(amount) * self._weights[start:end]
         return found
 
-    def search(self, lines: Iterable[tuple[str, float]], k: int, kept: NDArray[np.bool_] | None = None) -> list[Hit]:
-        """The ``k`` names that agree best with lines that were read (``scores``), ties broken by id.
+    def rarity(self, piece: str) -> float:
+        """What a piece weighs in a query; one that no name has, as if one had."""
+        column = self._vocabulary.get(piece)
+        if column is not None:
+            return float(self._rarity[column])
+        rarest = math.log1p((len(self._ids) + 0.5) / 0.5)
+        return rarest if any(map(str.isalpha, piece)) else rarest * DIGITS
 
-        ``kept``, bool ``[n]``, says which may be found; None: all. A hit's score is in deviations from the mean over
-        the catalog, as the scores of ``bm25`` and ``dense`` are.
-        """
-        scores = self.scores(lines)
-        rows = top_rows(scores if kept is None else np.where(kept, scores, 0), k)
-        best = sorted(map(int, rows), key=lambda row: (-scores[row], self._ids[row]))[:k]
-        mean, deviation = float(scores.mean()), max(float(scores.std()), 1e-9)
-        return [Hit(self._ids[row], (float(scores[row]) - mean) / deviation, "grams") for row in best]
+    def search(self, lines: Iterable[tuple[str, float]], k: int) -> list[Hit]:
+        """The ``k`` names that agree best with lines that were read (``scores``), ties broken by id."""
+        return best_names(self.scores(lines), k, lambda rows: [self._ids[row] for row in rows])
+
+
+def best_names(
+    scores: NDArray[np.float32],
+    k: int,
+    ids_of: Callable[[Iterable[int]], Sequence[str]],
+    kept: NDArray[np.bool_] | None = None,
+) -> list[Hit]:
+    """The ``k`` best of names that were scored by their pieces, ties broken by id.
+
+    ``kept``, bool ``[n]``, says which may be found; None: all. A hit's score is in deviations from the mean over the
+    catalog, as the scores of ``bm25`` and ``dense`` are.
+    """
+    rows = top_rows(scores if kept is None else np.where(kept, scores, 0), k)
+    ids = ids_of(rows.tolist())
+    mean, deviation = float(scores.mean()), max(float(scores.std()), 1e-9)
+    best = ranked(ids, scores[rows])[:k]
+    return [Hit(ids[i], (float(scores[rows[i]]) - mean) / deviation, "grams") for i in best]
 
 
 def pieces(text: str) -> list[str]:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from copy import copy
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import msgspec
 
+from llmrec.errors import ArtefactError
 from llmrec.index.build import IndexSettings, Progress, build_version, check_settings
+from llmrec.index.folder import Pointer, pointer_of
 from llmrec.index.fusion import FusionChoice
+from llmrec.index.live.following import Following
 from llmrec.index.opening import read_version, same_encoder, told
+from llmrec.index.parts import BaseParts
 from llmrec.index.searching import SearchedIndex
 from llmrec.index.texts import TextChoice
 from llmrec.index.tuning import RECALL
@@ -20,7 +25,11 @@ from llmrec.seams import Encoder, ImageEncoder
 
 
 class Index(SearchedIndex):
-    """A catalog that can be searched; made by ``Index.build`` or ``Index.open``."""
+    """A catalog that can be searched, as it is at one moment; made by ``Index.build`` or ``Index.open``."""
+
+    _following: Following | None = None
+    _checked = True
+    _pointer: Pointer
 
     @classmethod
     def build(
@@ -99,15 +108,60 @@ class Index(SearchedIndex):
             ArtefactError: Not an index, damaged, of another format, or built with another encoder.
         """
         path = Path(path)
-        version, manifest = read_version(path, check=check)
-        same_encoder(path, manifest["models"]["encoder"], encoder, "encoder")
-        same_encoder(path, manifest["models"]["image_encoder"], image_encoder, "image encoder")
-        index = cls(path, version, manifest, encoder)
-        index.image_encoder = image_encoder if index.has_pictures else None
-        if fusion is not None:
-            index.settings = msgspec.structs.replace(index.settings, fusion=fusion)
-            check_settings(index.settings)
-        return index
+        while True:
+            pointer = pointer_of(path)
+            try:
+                version, manifest = read_version(path, check=check)
+                same_encoder(path, manifest["models"]["encoder"], encoder, "encoder")
+                same_encoder(path, manifest["models"]["image_encoder"], image_encoder, "image encoder")
+                following = Following(version, BaseParts.load(version, manifest), manifest)
+            except ArtefactError:
+                if pointer_of(path) == pointer:
+                    raise
+                continue  # a newer version took its place while it was being opened
+            index = cls(path, version, manifest, encoder, following.parts)
+            index._following, index._checked, index._pointer = following, check, pointer
+            index.image_encoder = image_encoder if index.has_pictures else None
+            if fusion is not None:
+                index.settings = msgspec.structs.replace(index.settings, fusion=fusion)
+                check_settings(index.settings)
+            return index
+
+    def latest(self) -> Index:
+        """The index as it is on disk now: with what was written to it since this one was opened or taken.
+
+        An ``Index`` is what the catalog was at one moment and never changes, so that what a search found can be looked
+        up; whoever serves for long asks for the latest before each search, which costs microseconds where nothing was
+        written, and opens the new version where it was built anew or compacted. Any thread may ask.
+
+        Returns:
+            This one where nothing was written.
+
+        Raises:
+            ArtefactError: It is damaged, or was built anew with another encoder.
+        """
+        if self._following is None:
+            return self
+        try:
+            parts = self._following.read() if pointer_of(self.path) == self._pointer else None
+        except ArtefactError:
+            if pointer_of(self.path) == self._pointer:
+                raise
+            parts = None
+        if parts is None:
+            options: dict[str, Any] = {"fusion": self.settings.fusion, "check": self._checked}
+            return Index.open(self.path, self._encoder, image_encoder=self.image_encoder, **options)
+        if parts is self._parts:
+            return self
+        newer = copy(self)
+        newer._parts = parts
+        return newer
+
+    def without(self, ids: Iterable[str]) -> Self:
+        """See ``SearchedIndex.without``; what is written to the index later does not change it."""
+        thinned = super().without(ids)
+        thinned._following = None
+        return thinned
 
     @staticmethod
     def encoder_reference(path: str | Path, kind: Literal["encoder", "image_encoder"] = "encoder") -> str | None:
@@ -120,12 +174,25 @@ class Index(SearchedIndex):
         return str(model["reference"]) if model else None
 
     def info(self) -> dict[str, Any]:
-        """What the manifest says: counts, settings, encoder, version, when it was built, bytes on disk."""
-        names = [*self.retrievers, *(self._pictures.retrievers if self._pictures else ())]
-        return {"path": str(self.path), **told(self._version.name, self._manifest), "retrievers": names}
+        """Counts, settings, encoder, version, when it was built, bytes on disk, and what was changed since."""
+        pictures = self._parts.pictures
+        names = [*self.retrievers, *(pictures.retrievers if pictures else ())]
+        found = {"path": str(self.path), **told(self._version.name, self._manifest), "retrievers": names}
+        base = int(self._manifest["counts"]["products"])
+        found["counts"] = {**found["counts"], "products": len(self)}
+        live = {"added": len(self._parts.table) - base, "gone": len(self._parts.gone)}
+        if self._following is not None:
+            found["bytes"] += self._following.position
+        return {**found, "since": live}
 
     @property
     def version_digest(self) -> str:
-        """Digest of the files of the open version: the same if and only if the same index is searched."""
+        """Digest of the files of the version and of what was written since: the same index is searched."""
         files = sorted((name, entry["sha256"]) for name, entry in self._manifest["files"].items())
-        return hashlib.sha256(repr(files).encode()).hexdigest()
+        rows = len(self._parts.table)
+        since = (
+            [rows, self._parts.gone.tolist()]
+            if rows != self._manifest["counts"]["products"] or len(self._parts.gone)
+            else []
+        )
+        return hashlib.sha256(repr((files, *since)).encode()).hexdigest()

@@ -6,10 +6,9 @@ the Lucene form of BM25 (Kamphuis et al., ECIR 2020).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,10 +30,12 @@ class Lexical:
     """BM25 over the texts of one field; a text is known by its row."""
 
     def __init__(self, model: Any, count: int, alive: int | None = None) -> None:
-        self._model = model
+        self.model = model
         self._count = count
-        #: Texts that count towards how rare a word is: all but those that were taken out.
+        #: Texts that count towards how rare a word is: all but those that are gone.
         self._alive = count if alive is None else alive
+        #: Mean words of a text; known to one that was just built.
+        self.average = 0.0
 
     @classmethod
     def build(cls, texts: Sequence[str]) -> Lexical:
@@ -46,7 +47,9 @@ class Lexical:
             words = [[""] for _ in words]  # bm25s needs a vocabulary; no query holds the empty word
         model = bm25s.BM25(k1=K1, b=B, method="lucene", backend="numpy")
         model.index(words, show_progress=False)
-        return cls(model, len(words))
+        built = cls(model, len(words))
+        built.average = sum(map(len, words)) / max(1, len(words))
+        return built
 
     @classmethod
     def load(cls, folder: Path, count: int) -> Lexical:
@@ -67,38 +70,18 @@ class Lexical:
             raise ArtefactError(f"{folder}: does not fit the products beside it", next_step="Build the index again.")
         return cls(model, count)
 
-    def without(self, gone: NDArray[np.bool_]) -> Lexical:
-        """The field as if some texts had never been in it: their words are as rare, or as unknown, as they are then.
-
-        Args:
-            gone: bool ``[n]``; the other texts keep their rows. The average length stays as it was.
-        """
-        scores = self._model.scores
-        starts, rows, data = (np.asarray(scores[name]) for name in ("indptr", "indices", "data"))
-        before = np.diff(starts)
-        column = np.repeat(np.arange(len(before)), before)
-        stays = ~gone[rows]
-        after = np.bincount(column[stays], minlength=len(before))
-        alive = self._alive - int(gone.sum())
-        rarer = _rarity(after, alive) / _rarity(before, self._alive)
-        thinned = {
-            "data": (data[stays] * rarer[column[stays]]).astype(data.dtype),
-            "indices": rows[stays],
-            "indptr": np.concatenate([[0], np.cumsum(after)]),
-        }
-        # bm25s keeps the empty word at the end of its vocabulary, and no column for it
-        vocabulary = self._model.vocab_dict.items()
-        words = {word: place for word, place in vocabulary if place < len(after) and after[place]}
-        return Lexical(SimpleNamespace(scores=thinned, vocab_dict=words), self._count, alive)
-
     def save(self, folder: Path) -> None:
         """Write the arrays (``.npy``) and the vocabulary (JSON)."""
-        self._model.save(folder, allow_pickle=False, show_progress=False)
+        self.model.save(folder, allow_pickle=False, show_progress=False)
 
     @property
-    def vocabulary(self) -> Mapping[str, int]:
+    def vocabulary(self) -> Container[str]:
         """The words of the field."""
-        return self._model.vocab_dict
+        return self.model.vocab_dict
+
+    def all_words(self) -> Iterable[str]:
+        """The words of the field, one by one."""
+        return self.model.vocab_dict
 
     def __len__(self) -> int:
         return self._count
@@ -106,29 +89,44 @@ class Lexical:
     def rows(self, word: str) -> NDArray[np.int32]:
         """Rows of the texts that hold a word of the vocabulary."""
         start, end = self._column(word)
-        return self._model.scores["indices"][start:end]
+        return self.model.scores["indices"][start:end]
+
+    def frequency(self, word: str) -> int:
+        """Texts that hold a word of the vocabulary."""
+        start, end = self._column(word)
+        return end - start
+
+    def column(self, word: str) -> tuple[NDArray[np.int32], NDArray[np.float32], float]:
+        """Rows that hold a word of the vocabulary, what it scores in each, and the rarity that the scores hold."""
+        start, end = self._column(word)
+        scores = self.model.scores
+        return scores["indices"][start:end], scores["data"][start:end], self._rarity(end - start)
 
     def is_rare(self, word: str) -> bool:
         """Whether few texts hold a word of the vocabulary."""
-        return len(self.rows(word)) <= max(RARE_COUNT, RARE_SHARE * self._count)
+        return self.frequency(word) <= max(RARE_COUNT, RARE_SHARE * self._alive)
 
     def words(self, text: str) -> QueryWords:
         """The words of a query, weighed against the words of this field."""
-        return query_words(text, self._model.vocab_dict, self._lookalikes)
+        return query_words(text, self.model.vocab_dict, self._lookalikes)
 
     def scores(self, words: QueryWords) -> NDArray[np.float32]:
         """BM25 of a query with every text, float32 ``[n]``; 0 where no word is shared."""
         found = np.zeros(self._count, dtype=np.float32)
-        data, rows = self._model.scores["data"], self._model.scores["indices"]
+        data, rows = self.model.scores["data"], self.model.scores["indices"]
         for word, weight in words.weights.items():
             start, end = self._column(word)
             # a row occurs once in a column, so plain indexing adds every value
             found[rows[start:end]] += np.float32(weight) * data[start:end]
         return found
 
+    def moments(self, scores: NDArray[np.float32]) -> tuple[float, float]:
+        """Mean and deviation of scores over the texts."""
+        return float(scores.mean()), float(scores.std())
+
     def known(self, words: QueryWords) -> float:
         """Share of the query's weight, by rarity, that lies on words which the field has: 0 to 1."""
-        inside = sum(weight * self._rarity(len(self.rows(word))) for word, weight in words.weights.items())
+        inside = sum(weight * self._rarity(self.frequency(word)) for word, weight in words.weights.items())
         outside = words.unknown * self._rarity(0)
         return inside / (inside + outside) if inside else 0.0
 
@@ -137,7 +135,7 @@ class Lexical:
         return any(code_weight(word) > 1 and self.is_rare(word) for word in words.weights)
 
     def _column(self, word: str) -> tuple[int, int]:
-        column, starts = self._model.vocab_dict[word], self._model.scores["indptr"]
+        column, starts = self.model.vocab_dict[word], self.model.scores["indptr"]
         return int(starts[column]), int(starts[column + 1])
 
     def _rarity(self, frequency: int) -> float:
@@ -150,7 +148,7 @@ class Lexical:
     def _forms(self) -> dict[str, list[str]]:
         """Words of the vocabulary by their ``lookalike`` form; made when first needed."""
         forms: dict[str, list[str]] = {}
-        for word in self._model.vocab_dict:
+        for word in self.model.vocab_dict:
             if len(word) >= SHORTEST_CODE:
                 forms.setdefault(lookalike(word), []).append(word)
         return forms

@@ -12,6 +12,7 @@ from llmrec.index.build import IndexSettings
 from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version
 from llmrec.index.fusion import weights_of
 from llmrec.index.pictures import PictureCounts
+from llmrec.index.texts import FIELDS
 from llmrec.seams import Encoder, ImageEncoder
 from llmrec.storage import read_manifest
 
@@ -25,16 +26,20 @@ def read_version(path: Path, *, check: bool) -> tuple[Path, dict[str, Any]]:
     version = current_version(path)
     manifest = read_manifest(version, kind=KIND, format_version=FORMAT, check=check, remedy=REMEDY)
     try:
-        weights_of(msgspec.convert(manifest["settings"], IndexSettings).weights)
+        weights_of(read_settings(manifest).weights)
         int(manifest["counts"]["products"]), manifest["models"]["encoder"], manifest["search"].items()
-        # an index made before there were pictures names neither
-        if manifest["models"].setdefault("image_encoder", None):
+        [float(manifest["words"][field]) for field in FIELDS]
+        if manifest["models"]["image_encoder"]:
             int(manifest["models"]["image_encoder"]["dimension"])
             msgspec.convert(manifest["pictures"], PictureCounts)
-        manifest.setdefault("pictures", None)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ArtefactError(f"{version}: its manifest is not that of an index ({error})", next_step=REMEDY) from error
     return version, manifest
+
+
+def read_settings(manifest: dict[str, Any]) -> IndexSettings:
+    """The settings that an index was built with."""
+    return msgspec.convert(manifest["settings"], IndexSettings)
 
 
 def same_encoder(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,16 @@ if TYPE_CHECKING:
 
 #: Filters whose products stay known: the same few are asked with every query.
 FILTERS = 32
+
+
+def ranked(ids: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Places of products by their scores, best first, ties broken by id."""
+    order = np.argsort(-scores, kind="stable")
+    sorted_scores = scores[order]
+    if not (sorted_scores[1:] == sorted_scores[:-1]).any():
+        return order
+    values = scores.tolist()
+    return np.array(sorted(range(len(ids)), key=lambda i: (-values[i], ids[i])), dtype=np.int64)
 
 
 class ProductTable:
@@ -46,12 +56,23 @@ class ProductTable:
         """Row of each id."""
         return {id: row for row, id in enumerate(self.ids)}
 
-    @cached_property
-    def places(self) -> NDArray[np.int64]:
-        """Place of each row in the order of ids, by which ties are broken."""
-        places = np.empty(len(self.ids), dtype=np.int64)
-        places[sorted(range(len(self.ids)), key=self.ids.__getitem__)] = np.arange(len(self.ids))
-        return places
+    def ids_of(self, rows: Iterable[int]) -> list[str]:
+        """Id of each row."""
+        return [self.ids[row] for row in rows]
+
+    def record(self, row: int) -> Product:
+        """The product of a row."""
+        return self.records[row]
+
+    @property
+    def titles(self) -> list[str]:
+        """The title of each row."""
+        return self.texts("title")
+
+    @property
+    def currencies(self) -> list[str]:
+        """The currencies of the prices."""
+        return self._facets.currencies
 
     @cached_property
     def records(self) -> list[Product]:
@@ -78,13 +99,17 @@ class ProductTable:
         kept.flags.writeable = False
         return kept
 
+    def find(self, product_id: str) -> int | None:
+        """Row of a product; None: there is no such."""
+        return self.rows.get(product_id)
+
     def row(self, product_id: str) -> int:
         """Row of a product.
 
         Raises:
             InputError: There is no such product.
         """
-        row = self.rows.get(product_id)
+        row = self.find(product_id)
         if row is None:
             raise InputError(f"no product {product_id!r}", next_step="Check the id.")
         return row

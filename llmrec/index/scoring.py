@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from llmrec.index.codes import CodeBook
-from llmrec.index.dense import Dense
 from llmrec.index.fusion import Candidates
 from llmrec.index.lexical import Lexical
 from llmrec.index.texts import FIELDS
+from llmrec.index.vectors import Vectors
 from llmrec.records import Query
 from llmrec.seams import Encoder
 
@@ -77,7 +77,7 @@ class Near(NamedTuple):
 
 def nearest(
     queries: Sequence[Asked],
-    dense: dict[str, Dense],
+    dense: Mapping[str, Vectors],
     encoder: Encoder | QueryVectors,
     depth: int,
     kept: NDArray[np.bool_] | None = None,
@@ -98,8 +98,8 @@ def nearest(
 
 def candidates(
     query: Asked,
-    lexical: dict[str, Lexical],
-    dense: dict[str, Dense],
+    lexical: Mapping[str, Lexical],
+    dense: Mapping[str, Vectors],
     near: dict[str, Near],
     codes: CodeBook,
     depth: int,
@@ -126,7 +126,7 @@ def candidates(
     z: dict[str, Any] = {}
     for field, scores in by_words.items():
         raw[f"bm25:{field}"] = scores[rows]
-        z[f"bm25:{field}"] = _standard(scores[rows], float(scores.mean()), float(scores.std()))
+        z[f"bm25:{field}"] = _standard(scores[rows], *lexical[field].moments(scores))
     for field, found in near.items():
         similarity = dense[field].similarity(found.vector, rows)
         raw[f"dense:{field}"] = similarity

@@ -13,17 +13,15 @@ import numpy as np
 
 from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings
-from llmrec.index.codes import CodeBook
-from llmrec.index.dense import Dense
 from llmrec.index.fusion import FUSIONS, Candidates, Weights, weights_of, zscore
-from llmrec.index.grams import Grams
-from llmrec.index.lexical import Lexical
-from llmrec.index.pictures import BOTH, Pictures
-from llmrec.index.products import ProductTable
+from llmrec.index.grams import best_names
+from llmrec.index.live.parts import without
+from llmrec.index.parts import Parts
+from llmrec.index.pictures import BOTH
+from llmrec.index.products import ranked
 from llmrec.index.scoring import Asked, Near, QueryVectors, candidates, nearest, takes_part
 from llmrec.index.standing import Standing, standing_of
-from llmrec.index.texts import FIELDS
-from llmrec.records import Hit, Product, Query
+from llmrec.records import Hit, Product, ProductSummary, Query
 from llmrec.seams import Encoder, ImageEncoder
 
 if TYPE_CHECKING:
@@ -36,31 +34,23 @@ DEPTH = 200
 class SearchedIndex:
     """What is asked of an open index; ``llmrec.index.Index`` builds and opens one."""
 
-    def __init__(self, path: Path, version: Path, manifest: dict[str, Any], encoder: Encoder | None) -> None:
+    def __init__(
+        self, path: Path, version: Path, manifest: dict[str, Any], encoder: Encoder | None, parts: Parts
+    ) -> None:
         self.path = path
         self._version = version
         self._manifest = manifest
         self._encoder = encoder
-        self._queries: QueryVectors | None = None
-        #: Products that are not found; see ``without``.
-        self._gone: NDArray[np.bool_] | None = None
+        self._queries = QueryVectors(encoder) if encoder is not None else None
+        self._parts = parts
         self.settings = msgspec.convert(manifest["settings"], IndexSettings)
-        count = int(manifest["counts"]["products"])
-        self._table = ProductTable(version / "products.parquet", count)
-        self._lexical = {field: Lexical.load(version / "lexical" / field, count) for field in FIELDS}
-        self._codes = CodeBook(self._lexical["title"], self._lexical["whole"])
-        self._dense: dict[str, Dense] = {}
-        if manifest["models"]["encoder"]:
-            shape = (count, int(manifest["models"]["encoder"]["dimension"]))
-            self._dense = {field: Dense.load(version / "dense" / field, shape) for field in FIELDS}
         #: The encoder of pictures that the index was opened with; ``search_pictures`` takes its vectors.
         self.image_encoder: ImageEncoder | None = None
-        self._pictures = Pictures.load(version, manifest)
 
     @property
     def has_pictures(self) -> bool:
         """Whether ``search_pictures`` can find something."""
-        return self._pictures is not None
+        return self._parts.pictures is not None
 
     @property
     def image_digest(self) -> str:
@@ -75,8 +65,8 @@ class SearchedIndex:
     @property
     def retrievers(self) -> tuple[str, ...]:
         """The names that ``search_by`` takes, parts first, ``hybrid`` last; ``search_pictures`` is apart."""
-        parts = [f"bm25:{field}" for field in self._lexical] + [f"dense:{field}" for field in self._dense]
-        return (*parts, "bm25", *(["dense"] if self._dense else []), "hybrid")
+        parts = [f"bm25:{field}" for field in self._parts.lexical] + [f"dense:{field}" for field in self._parts.dense]
+        return (*parts, "bm25", *(["dense"] if self._parts.dense else []), "hybrid")
 
     def search(self, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
         """Find at most ``k`` products for each query by all retrievers together, best first, ties broken by id.
@@ -110,8 +100,8 @@ class SearchedIndex:
                 found.append([])
                 continue
             fused = next(iter(scored.raw.values())) if len(scored.raw) == 1 else fuse(scored)
-            best = self.ranked(rows, fused)[:k]
-            found.append([Hit(self.ids[rows[i]], float(fused[i]), retriever) for i in best])
+            ids = self._parts.table.ids_of(rows.tolist())
+            found.append([Hit(ids[i], float(fused[i]), retriever) for i in ranked(ids, fused)[:k]])
         return found
 
     def scored(
@@ -122,15 +112,15 @@ class SearchedIndex:
         Raises:
             InputError: The encoder is missing, or the filter cannot be read.
         """
-        kept = self._kept(where)
-        lexical = {f: index for f, index in self._lexical.items() if takes_part(f"bm25:{f}", retriever)}
-        dense = {f: index for f, index in self._dense.items() if takes_part(f"dense:{f}", retriever)}
+        kept = self._parts.kept(where)
+        lexical = {f: index for f, index in self._parts.lexical.items() if takes_part(f"bm25:{f}", retriever)}
+        dense = {f: index for f, index in self._parts.dense.items() if takes_part(f"dense:{f}", retriever)}
         asked = [Asked(query) for query in queries]
         near: list[dict[str, Near]] = [{} for _ in asked]
         if dense:
             near = nearest(asked, dense, self._query_vectors(), depth, kept)
         for query, close in zip(asked, near, strict=True):
-            yield candidates(query, lexical, dense, close, self._codes, depth, kept)
+            yield candidates(query, lexical, dense, close, self._parts.codes, depth, kept)
 
     def without(self, ids: Iterable[str]) -> Self:
         """The same index as if some products had never been in it, in memory; this one stays as it is.
@@ -140,20 +130,10 @@ class SearchedIndex:
         Raises:
             InputError: There is no such product.
         """
-        gone = np.zeros(len(self), dtype=np.bool_)
-        gone[[self._table.row(id) for id in ids]] = True
+        rows = np.array([self._parts.table.row(id) for id in ids], dtype=np.int64)
         thinned = copy(self)
-        thinned._gone = gone if self._gone is None else gone | self._gone
-        thinned._lexical = {field: own.without(gone) for field, own in self._lexical.items()}
-        thinned._codes = CodeBook(thinned._lexical["title"], thinned._lexical["whole"])
+        thinned._parts = without(self._parts, rows)
         return thinned
-
-    def _kept(self, where: str | None) -> NDArray[np.bool_] | None:
-        """Rows that may be found, or None for all."""
-        kept = None if where is None else self._table.kept(where)
-        if self._gone is None:
-            return kept
-        return ~self._gone if kept is None else kept & ~self._gone
 
     def standing(
         self, queries: Sequence[Query], ids: Sequence[Sequence[str]], where: str | None = None
@@ -168,7 +148,7 @@ class SearchedIndex:
         Raises:
             InputError: The encoder is missing, the filter cannot be read, or there is no such product.
         """
-        asked = [[self._table.row(id) for id in own] for own in ids]
+        asked = [[self._parts.table.row(id) for id in own] for own in ids]
         found = self.scored(queries, where=where)
         parts = self.parts
         return [standing_of(rows, scored, own, parts) for (rows, scored), own in zip(found, asked, strict=True)]
@@ -176,8 +156,8 @@ class SearchedIndex:
     def vectors_found(self, rows: NDArray[np.int64], k: int) -> dict[str, float | None]:
         """Share of rows whose own vector, or one equal to it, is among the ``k`` nearest to it, for each field."""
         found: dict[str, float | None] = {}
-        for field, dense in self._dense.items():
-            vectors = np.ascontiguousarray(dense.vectors[rows])
+        for field, dense in self._parts.dense.items():
+            vectors = dense.take(rows)
             good = [
                 bool((dense.similarity(vector, near) >= vector @ vector - 1e-5).any())
                 for vector, near in zip(vectors, dense.top(vectors, k), strict=True)
@@ -193,7 +173,7 @@ class SearchedIndex:
 
     def ranked(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> NDArray[np.int64]:
         """Places of ``rows`` by their scores, best first, ties broken by id."""
-        return np.lexsort((self._table.places[rows], -scores))
+        return ranked(self._parts.table.ids_of(rows.tolist()), scores)
 
     @cached_property
     def _weights(self) -> Weights:
@@ -224,20 +204,25 @@ class SearchedIndex:
         """
         if k < 1:
             raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
-        if self._pictures is None:
+        if self._parts.pictures is None:
             return [[] for _ in vectors]
-        kept = self._kept(where)
-        return self._pictures.search(vectors, k, self.ids, self._table.places, retriever, kept)
+        parts = self._parts
+        return self._parts.pictures.search(vectors, k, parts.table.ids_of, retriever, parts.kept(where))
 
     @property
     def ids(self) -> list[str]:
         """Ids of the products, in the order of the catalog."""
-        return self._table.ids
+        return self._parts.table.ids
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of the products that are there, as ``scored`` knows them, in the order of ``ids``."""
+        return np.flatnonzero(~self._parts.is_gone)
 
     @property
     def products(self) -> list[Product]:
         """The products, in the order of the catalog; read when first asked for."""
-        return self._table.records
+        return self._parts.table.records
 
     def product(self, product_id: str) -> Product:
         """A product by its id.
@@ -245,7 +230,20 @@ class SearchedIndex:
         Raises:
             InputError: The index has no such product.
         """
-        return self.products[self._table.row(product_id)]
+        table = self._parts.table
+        return table.record(table.row(product_id))
+
+    def find(self, product_id: str) -> int | None:
+        """Row of a product, as ``scored`` knows it; None: it is not there."""
+        return self._parts.table.find(product_id)
+
+    def summary(self, product_id: str) -> ProductSummary | None:
+        """What a language model wrote about a product; None: nothing.
+
+        Raises:
+            InputError: The index has no such product.
+        """
+        return self._parts.summaries.get(self._parts.table.row(product_id))
 
     def count(self, where: str) -> int:
         """How many products fit a filter.
@@ -253,8 +251,8 @@ class SearchedIndex:
         Raises:
             InputError: It cannot be read.
         """
-        kept = self._kept(where)
-        return len(self.ids) if kept is None else int(kept.sum())
+        kept = self._parts.kept(where)
+        return len(self) if kept is None else int(kept.sum())
 
     def ids_where(self, where: str | None) -> list[str]:
         """Ids of the products that fit a filter; of all that can be found without one.
@@ -262,30 +260,25 @@ class SearchedIndex:
         Raises:
             InputError: It cannot be read.
         """
-        kept = self._kept(where)
-        return list(self.ids) if kept is None else [self.ids[row] for row in np.flatnonzero(kept)]
+        kept = self._parts.kept(where)
+        return list(self.ids) if kept is None else self._parts.table.ids_of(np.flatnonzero(kept).tolist())
 
     def search_pieces(self, lines: Iterable[tuple[str, float]], k: int, where: str | None = None) -> list[Hit]:
-        """Find at most ``k`` products by pieces of words, for text that was misread; see ``Grams.search``.
+        """Find at most ``k`` products by pieces of words, for text that was misread; see ``Grams.scores``.
 
         Raises:
             InputError: The filter cannot be read.
         """
-        return self._grams.search(lines, k, self._kept(where))
-
-    @cached_property
-    def _grams(self) -> Grams:
-        return Grams.build(self.ids, self._table.texts("title"))
+        parts = self._parts
+        return best_names(parts.scores_by_pieces(list(lines)), k, parts.table.ids_of, parts.kept(where))
 
     def __len__(self) -> int:
-        return int(self._manifest["counts"]["products"])
+        return len(self._parts)
 
     def _query_vectors(self) -> QueryVectors:
-        if self._encoder is None:
+        if self._queries is None:
             built = self._manifest["models"]["encoder"]
             cut = f", dimension={built['dimension']}" if built.get("cut") else ""
             step = f"Open it with Index.open(path, load_encoder({built['reference']!r}{cut})), or search by 'bm25'."
             raise InputError(f"{self.path}: was opened without its encoder", next_step=step)
-        if self._queries is None:
-            self._queries = QueryVectors(self._encoder)
         return self._queries

@@ -8,10 +8,23 @@ from typing import Any
 import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
-from llmrec.index.folder import FORMAT, KIND, REMEDY, current_version, version_numbers
+from llmrec.index.folder import (
+    FORMAT,
+    KIND,
+    REMEDY,
+    WAIT,
+    building,
+    current_version,
+    delta_of,
+    point_to,
+    version_numbers,
+)
 from llmrec.index.index import Index
-from llmrec.records import Query
-from llmrec.storage import atomic_file, read_manifest
+from llmrec.index.live.following import Following
+from llmrec.index.parts import BaseParts
+from llmrec.records import Product, Query
+from llmrec.storage import read_manifest
+from llmrec.storage.journal import Journal
 
 #: Products that are searched for by their own words and vectors.
 SAMPLED = 200
@@ -28,61 +41,71 @@ def verify(path: str | Path, *, sample: int = SAMPLED, seed: int = 0) -> dict[st
         seed: Of the draw.
 
     Returns:
-        ``path``, ``version``, ``products``, ``bytes``, ``sampled``, and in ``found`` for each retriever the share of
-        the sampled products that are found; those without words, or without a vector, are left out of that.
+        ``path``, ``version``, ``products``, ``since`` (what was changed), ``bytes``, ``sampled``, and in ``found`` for
+        each retriever the share of the sampled products that are found; those without words, or without a vector, are
+        left out of that.
 
     Raises:
         ArtefactError: Not an index, damaged, or its counts do not agree.
     """
     index = Index.open(path, check=True)
-    counted = len(index.products)
-    if counted != len(index):
+    products = index.products
+    if len(products) != len(index):
         step = "Build the index again."
-        raise ArtefactError(f"{path}: has {counted} products, its manifest says {len(index)}", next_step=step)
-    rows = np.sort(np.random.default_rng(seed).choice(counted, min(sample, counted), replace=False))
-    found = {"bm25:title": _by_words(index, rows), **index.vectors_found(rows, WITHIN)}
+        raise ArtefactError(f"{path}: has {len(products)} products, not {len(index)} as it says", next_step=step)
+    counted = len(index)
+    drawn = np.sort(np.random.default_rng(seed).choice(counted, min(sample, counted), replace=False))
+    rows = index.rows[drawn]
+    found = {
+        "bm25:title": _by_words(index, [products[place] for place in drawn], products),
+        **index.vectors_found(rows, WITHIN),
+    }
     told = index.info()
     return {
         "path": str(path),
         "version": told["version"],
         "products": counted,
+        "since": told["since"],
         "bytes": told["bytes"],
         "sampled": len(rows),
         "found": {name: share for name, share in found.items() if share is not None},
     }
 
 
-def _by_words(index: Index, rows: Any) -> float | None:
-    products = [index.products[row] for row in rows]
-    asked = [product for product in products if product.title.strip()]
+def _by_words(index: Index, drawn: list[Product], products: list[Product]) -> float | None:
+    asked = [product for product in drawn if product.title.strip()]
     hits = index.search_by("bm25:title", [Query(product.title) for product in asked], WITHIN)
     # a title without letters and digits finds nothing
     pairs = [(product, own) for product, own in zip(asked, hits, strict=True) if own]
     if not pairs:
         return None
-    title = {product.id: " ".join(product.title.casefold().split()) for product in index.products}
+    title = {product.id: " ".join(product.title.casefold().split()) for product in products}
     return float(np.mean([any(title[hit.product_id] == title[p.id] for hit in own) for p, own in pairs]))
 
 
 def rollback(path: str | Path) -> tuple[str, str]:
-    """Make the version before the present one the current one; the present one stays until the next build.
+    """Make the version before the present one the current one, with what was written to it before that took its place.
+
+    The present one stays until the next build.
 
     Returns:
         The version that was left, and the one that is current now.
 
     Raises:
         ArtefactError: Not an index, or the version before is damaged.
-        InputError: There is none.
+        InputError: There is none, or another process builds the index.
     """
     path = Path(path)
-    current = current_version(path)
-    before = max((n for n in version_numbers(path / "versions") if n < int(current.name)), default=None)
-    if before is None:
-        step = "Build the index again from the catalog that it should hold."
-        raise InputError(f"{path}: no version before {current.name} is kept", next_step=step)
-    # a reader must not be led into a damaged one
-    version = f"{before:04d}"
-    read_manifest(path / "versions" / version, kind=KIND, format_version=FORMAT, check=True, remedy=REMEDY)
-    with atomic_file(path / "CURRENT", mode="w") as file:
-        file.write(version + "\n")
-    return current.name, version
+    with building(path):
+        current = current_version(path)
+        before = max((n for n in version_numbers(path / "versions") if n < int(current.name)), default=None)
+        if before is None:
+            step = "Build the index again from the catalog that it should hold."
+            raise InputError(f"{path}: no version before {current.name} is kept", next_step=step)
+        # a reader must not be led into a damaged one
+        version = path / "versions" / f"{before:04d}"
+        manifest = read_manifest(version, kind=KIND, format_version=FORMAT, check=True, remedy=REMEDY)
+        Following(version, BaseParts.load(version, manifest), manifest)
+        with Journal.open(delta_of(current), wait=WAIT):
+            point_to(path, version)
+    return current.name, version.name

@@ -92,7 +92,7 @@ def weigh(
     """
     if len(queries) != len(right):
         raise InputError(f"{len(queries)} queries, {len(right)} answers", next_step="Give one answer to each query.")
-    row_of = {id: row for row, id in enumerate(index.ids)}
+    row_of = dict(zip(index.ids, index.rows.tolist(), strict=True))
     found = []
     for (rows, scored), ids in zip(index.scored(queries), right, strict=True):
         found.append((rows, scored, np.isin(rows, [row_of[id] for id in ids if id in row_of])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
@@ -35,6 +36,12 @@ class Judge:
             raise ArtefactError("the calibration was made with another encoder than the index has", next_step=REMEDY)
         if min_precision is not None:
             self._bar = calibration.decider.bar(min_precision)
+
+    def over(self, index: Any) -> Judge:
+        """The same judge of a later state of its index."""
+        moved = copy(self)
+        moved._index = index
+        return moved
 
     def __call__(self, lists: Sequence[tuple[list[Hit], Query]]) -> list[Verdict | None]:
         """What each list is worth; None where nothing is said, or nothing was found."""

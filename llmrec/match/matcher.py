@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -92,18 +93,37 @@ class Matcher:
         calibration: Calibration | None = None,
         min_precision: float | None = None,
     ) -> None:
-        self.index = index
         self.settings = settings or MatchSettings()
         self._judge = Judge(index, calibration, min_precision, self.settings.where)
-        # bounded, so that a run over millions of products stays within memory
-        self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._watch = watch
         self._intents = intents
+        self._look_into(index)
+
+    def _look_into(self, index: Catalogued) -> None:
+        self.index = index
+        # bounded, so that a run over millions of products stays within memory
+        self._fields = lru_cache(maxsize=50_000)(lambda product_id: field_forms(index.product(product_id)))
         self._frames = FrameSearch(index if self.settings.vision else None)
 
     def over(self, index: Catalogued) -> Matcher:
         """The same matcher over another index, without a calibration."""
         return Matcher(index, watch=self._watch, intents=self._intents, settings=self.settings)
+
+    def latest(self) -> Matcher:
+        """The same matcher over the index as it is on disk now; this one where nothing was written to that.
+
+        A run over a file matches all of it against one state of the catalog; whoever serves asks before each content.
+
+        Raises:
+            ArtefactError: The index is damaged, or was built anew with another encoder.
+        """
+        newest = getattr(self.index, "latest", lambda: self.index)()
+        if newest is self.index:
+            return self
+        moved = copy(self)
+        moved._look_into(newest)
+        moved._judge = self._judge.over(newest)
+        return moved
 
     def match(self, contents: Iterable[Content], *, folder: str | Path = ".", batch_size: int = 32) -> Iterator[Match]:
         """Match contents, in order, a batch at a time.

@@ -27,6 +27,7 @@ from types import TracebackType
 
 from llmrec.errors import ArtefactError, InputError, disk_error
 from llmrec.storage.atomic import atomic_file
+from llmrec.storage.locks import take_lock
 
 _HEAD = struct.Struct("<III")
 _MARK = struct.Struct("<8sQI")
@@ -43,8 +44,12 @@ class Journal:
         self.path, self._file, self._lock, self._end = path, file, lock, end
 
     @classmethod
-    def open(cls, path: str | Path) -> Journal:
+    def open(cls, path: str | Path, *, wait: float = 0.0) -> Journal:
         """Open for writing, making the file where there is none; cut off what a killed writer left of an entry.
+
+        Args:
+            path: The file.
+            wait: Seconds to wait for another process that writes it.
 
         Raises:
             InputError: Another process writes it.
@@ -59,7 +64,7 @@ class Journal:
             raise disk_error(error, path) from error
         file = -1
         try:
-            _take(lock, path)
+            take_lock(lock, f"{path}: another process is writing it", wait)
             file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             if not _beside(path, ".ack").exists():
                 # nothing was ever acknowledged: what lies here was written by a process that died in its first entry
@@ -76,6 +81,18 @@ class Journal:
         except BaseException:
             _close(file, lock)
             raise
+
+    @staticmethod
+    def exists(path: str | Path) -> bool:
+        """Whether there is a journal to read."""
+        return _beside(Path(path), ".ack").exists()
+
+    @staticmethod
+    def remove(path: str | Path) -> None:
+        """Take a journal away, as far as the system lets."""
+        for suffix in ("", ".ack", ".lock"):
+            with suppress(OSError):
+                _beside(Path(path), suffix).unlink()
 
     def append(self, entries: Sequence[bytes]) -> int:
         """Write entries, all or none; they survive a kill of the process and of the machine once this returns.
@@ -118,11 +135,16 @@ class Journal:
 
 
 class JournalTail:
-    """A reading end: gives each acknowledged entry once, as the file grows."""
+    """A reading end: gives each acknowledged entry once, as the file grows.
 
-    def __init__(self, path: str | Path) -> None:
+    Args:
+        path: The file.
+        start: Where an entry begins, as ``position`` told; what lies before it is passed over.
+    """
+
+    def __init__(self, path: str | Path, start: int = 0) -> None:
         self.path = Path(path)
-        self._at = 0
+        self._at = start
         self._file = -1
 
     def read(self) -> list[bytes]:
@@ -220,19 +242,6 @@ def _acknowledged(path: Path) -> int:
     if magic != _MAGIC or crc != zlib.crc32(data[:-4]):
         raise _damage(beside, "it does not agree with its checksum")
     return int(end)
-
-
-def _take(lock: int, path: Path) -> None:
-    """Keep other writers off; the system lets go of the lock when the process ends."""
-    try:
-        import fcntl
-    except ImportError:  # no such locks on this system
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        step = "Wait until it is done, or stop it: one process writes at a time."
-        raise InputError(f"{path}: another process is writing it", next_step=step) from error
 
 
 def _damage(path: Path, what: str) -> ArtefactError:

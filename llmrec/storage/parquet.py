@@ -36,19 +36,23 @@ def arrow_schema(type: type[Record]) -> pa.Schema:
 
 def write_parquet(target: str | Path, records: Iterable[Record], type: type[Record]) -> int:
     """Write records to a Parquet file that appears whole or not at all; returns how many."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = arrow_schema(type)
-    converters = _json_columns(type)
     stream = iter(records)
     count = 0
-    with atomic_file(target) as file, pq.ParquetWriter(file, schema, compression="zstd") as writer:
+    with atomic_file(target) as file, pq.ParquetWriter(file, arrow_schema(type), compression="zstd") as writer:
         while chunk := list(itertools.islice(stream, ROW_GROUP)):
-            rows = [_row(record, converters) for record in chunk]
-            writer.write_table(pa.Table.from_pylist(rows, schema=schema))
-            count += len(rows)
+            writer.write_table(to_arrow(chunk, type))
+            count += len(chunk)
     return count
+
+
+def to_arrow(records: Iterable[Record], type: type[Record]) -> pa.Table:
+    """Records as an Arrow table of ``arrow_schema(type)``."""
+    import pyarrow as pa
+
+    converters = _json_columns(type)
+    return pa.Table.from_pylist([_row(record, converters) for record in records], schema=arrow_schema(type))
 
 
 def read_parquet(source: str | Path, type: type[Record]) -> Iterator[Record]:

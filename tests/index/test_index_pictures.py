@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -109,18 +108,6 @@ def test_vectors_that_cannot_be_are_refused(photos: Path, tmp_path: Path) -> Non
         index.search_pictures(np.ones((1, 3), np.float32), 1, "vision:title")
     with pytest.raises(InputError, match="k=0"):
         index.search_pictures(np.ones((1, 3), np.float32), 0)
-
-
-def test_an_index_from_before_there_were_pictures_opens(tmp_path: Path) -> None:
-    Index.build(tmp_path / "i", [Product("a", "cup")])
-    path = tmp_path / "i" / "versions" / "0001" / "manifest.json"
-    manifest = json.loads(path.read_text())
-    del manifest["pictures"], manifest["models"]["image_encoder"]
-    path.write_text(json.dumps(manifest))
-    index = Index.open(tmp_path / "i", image_encoder=Shutter())
-    assert not index.has_pictures and index.image_encoder is None and index.image_digest == ""
-    assert index.search_pictures(np.ones((2, 3), np.float32), 1) == [[], []]
-    assert Index.encoder_reference(tmp_path / "i", "image_encoder") is None
 
 
 def test_damaged_rows_are_refused(photos: Path, tmp_path: Path) -> None:

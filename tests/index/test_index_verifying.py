@@ -38,7 +38,7 @@ def test_vectors_that_lie_elsewhere_than_the_index_thinks_are_seen(tmp_path: Pat
 
     index = Index.build(tmp_path / "i", PRODUCTS, FakeEncoder())
     dense = Dense.build(vectors, "HNSW16")
-    index._dense = {"title": dense}
+    index._parts.dense = {"title": dense}
     assert index.vectors_found(np.arange(50), 10) == {"dense:title": 1.0}
     dense.vectors = np.roll(vectors, 7, axis=0)
     found = index.vectors_found(np.arange(50), 10)["dense:title"]

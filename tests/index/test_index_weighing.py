@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from llmrec.cli import app
-from llmrec.errors import ArtefactError, InputError
+from llmrec.errors import InputError
 from llmrec.index import Index
 from llmrec.index.fusion import Weights, weights_of, zscore
 from llmrec.index.weighing import FEWEST, grid, weigh
@@ -127,19 +127,6 @@ def test_an_index_keeps_the_weights_of_its_encoder(tmp_path: Path) -> None:
     shown = CliRunner().invoke(app, ["index", "info", str(tmp_path / "own" / "index")]).stdout
     assert "fusion: zscore, dense 30, lead_power 0, known 4 (measured for this encoder)" in shown
     assert Index.build(tmp_path / "words", PRODUCTS, Seer({"dense": 30.0}), dense="none").settings.weights == {}
-
-
-def test_an_index_from_before_there_were_weights_opens(tmp_path: Path) -> None:
-    build(tmp_path, Seer())
-    manifest = next((tmp_path / "index" / "versions").glob("*/manifest.json"))
-    held = json.loads(manifest.read_text())
-    del held["settings"]["weights"]
-    manifest.write_text(json.dumps(held))
-    assert Index.open(tmp_path / "index", Seer()).settings.weights == {}
-    held["settings"]["weights"] = {"dens": 1.0}
-    manifest.write_text(json.dumps(held))
-    with pytest.raises(ArtefactError, match="'dens' is no constant of the fusion"):
-        Index.open(tmp_path / "index", Seer())
 
 
 def test_scored_and_ranked_are_what_the_search_does(tmp_path: Path) -> None:
