@@ -114,6 +114,7 @@ def read(path: str, seed: int) -> None:
         except Exception as error:
             faults.append(repr(error)[:300])
         looked += 1
+        time.sleep(0.02)
     print(json.dumps({"looked": looked, "faults": faults[:20], "count": len(faults)}))
 
 
@@ -133,8 +134,8 @@ def kills(path: Path, count: int, readers: int, seed: int) -> dict[str, Any]:
         command = [sys.executable, __file__, "--write", str(path), str(step)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
-        lines = [process.stdout.readline()]
-        time.sleep(rng.random() * 0.4)
+        lines = [process.stdout.readline() for _ in range(rng.randint(1, COMPACTED))]
+        time.sleep(rng.random() * 0.05)
         process.send_signal(signal.SIGKILL)
         lines += process.stdout.read().splitlines()
         process.wait()

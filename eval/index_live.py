@@ -5,8 +5,8 @@
 
 **Live**: a writer puts, replaces and removes products at a rate, in calls of some at a time, while one process compacts
 again and again and readers search. The delay of a change is the time from the call that makes it until the first moment
-at which a reader, who looks every so often, has it. Search times are those of readers, by words and vectors with the
-query's encoding, each with the look for the latest state; beside them those without any writer.
+at which a reader, who looks every so often, has it. Search times are those of readers that follow the index in a thread
+of their own, by words and vectors with the query's encoding; beside them those without any writer.
 
 **Replay**: as many operations as the rate makes in an hour, one after the other as fast as they go, compacted every so
 often. At intervals the catalog as a reader has it is held against an exact model: the same ids and products; for
@@ -36,6 +36,7 @@ from machines import machine
 from llmrec.embed import load_encoder
 from llmrec.index import Index
 from llmrec.index.live.compacting import compact
+from llmrec.index.live.follower import Follower
 from llmrec.index.live.writing import IndexWriter
 from llmrec.records import Product, Query
 
@@ -117,20 +118,21 @@ def read(path: str, seconds: float, seed: int) -> None:
     version = index._version.name
     until = time.time() + seconds
     print("ready", flush=True)
-    while time.time() < until:
-        started = time.perf_counter()
-        index = index.latest()
-        index.search([rng.choice(queries)], 10)
-        took.append(1000 * (time.perf_counter() - started))
-        now, total = time.time(), len(index._parts.table)
-        if index._version.name != version:
-            # rows have other numbers: all products are looked through
-            version, rows = index._version.name, 0
-        for row in range(rows, total):
-            one = index._parts.table.record(row)
-            seen.setdefault(f"{one.id} {one.title}", now)
-        rows = total
-        time.sleep(LOOK)
+    with Follower(index, LOOK) as live:
+        while time.time() < until:
+            started = time.perf_counter()
+            index = live.index
+            index.search([rng.choice(queries)], 10)
+            took.append(1000 * (time.perf_counter() - started))
+            now, total = time.time(), len(index._parts.table)
+            if index._version.name != version:
+                # rows have other numbers: all products are looked through
+                version, rows = index._version.name, 0
+            for row in range(rows, total):
+                one = index._parts.table.record(row)
+                seen.setdefault(f"{one.id} {one.title}", now)
+            rows = total
+            time.sleep(LOOK)
     print(json.dumps({"took": took, "seen": seen}))
 
 

@@ -5,7 +5,7 @@ A real product and a real match, one JSON object a line::
     {"id":"B07","title":"Acme Trail 2 running shoe, 42","brand":"Acme","price":{"amount":89.0,"currency":"EUR"}}
     {"content_id":"clip-1","products":[{"product_id":"B07","rank":1,"score":3.1,"probability":null,"evidence":[
       {"source":"speech","start":2.4,"end":4.0,"text":"the Trail two","field":"title"}]}],
-      "no_match":{"decision":null,"probability":null}}
+      "no_match":{"decision":null,"probability":null,"possible":null},"reranked":null}
 
 Records are ``msgspec.Struct``s: immutable, checked on decoding, about ten times quicker to read and write than
 dataclasses through ``json``. Times are seconds from the start of the content.
@@ -193,33 +193,73 @@ class Span(msgspec.Struct, frozen=True):
     end: float
 
 
-class RankedProduct(msgspec.Struct, frozen=True):
+class RuleEffect(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a rule did to a product: the rank that it had before and after, and what was added to its score.
+
+    ``by`` is absent where only others were moved. ``rule`` is the rule's name; ``diversity`` and
+    ``min-precision`` (``hold``) are no rules of a file.
+    """
+
+    rule: str
+    action: Literal["boost", "hold", "cap", "diversity"]
+    before: int
+    after: int
+    by: float | None = None
+
+
+def _null() -> None:
+    """A default that is written, unlike a plain one of a record with ``omit_defaults``."""
+    return None
+
+
+def _nothing() -> tuple[Any, ...]:
+    return ()
+
+
+class RankedProduct(msgspec.Struct, frozen=True, omit_defaults=True):
     """A product in a match; ``rank`` counts from 1, ``probability`` is null until a calibration is given.
 
     ``shown`` tells when the product is on screen or spoken of, in order of time; empty where the content has no times.
+    ``rules`` tells what the rules of the match did to it, in the order in which they did; absent where they did none.
     """
 
     product_id: str
     rank: int
     score: float
-    probability: float | None = None
-    evidence: tuple[Evidence, ...] = ()
-    shown: tuple[Span, ...] = ()
+    probability: float | None = msgspec.field(default_factory=_null)
+    evidence: tuple[Evidence, ...] = msgspec.field(default_factory=_nothing)
+    shown: tuple[Span, ...] = msgspec.field(default_factory=_nothing)
+    rules: tuple[RuleEffect, ...] = ()
 
 
 class NoMatch(msgspec.Struct, frozen=True):
-    """Whether the catalog has no such product (null: not decided), and how probable that is."""
+    """Whether the catalog has no such product (null: not decided), and how probable that is.
+
+    ``possible`` says whether that is in the set of answers which the products are cut to; null where they are not.
+    """
 
     decision: bool | None = None
     probability: float | None = None
+    possible: bool | None = None
+
+
+class Reranked(msgspec.Struct, frozen=True):
+    """How many of a content's products a reranker looked at, of how many that it should have.
+
+    0 of 0: the first stage was sure. Fewer than should be: there was no more time, and the rest kept its order.
+    """
+
+    looked: int
+    of: int
 
 
 class Match(msgspec.Struct, frozen=True):
-    """The products found for a content, best first."""
+    """The products found for a content, best first; ``reranked`` is null where no reranker was at work."""
 
     content_id: str
     products: tuple[RankedProduct, ...] = ()
     no_match: NoMatch = NoMatch()
+    reranked: Reranked | None = None
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,6 +12,7 @@ from llmrec.errors import InputError
 
 if TYPE_CHECKING:
     from llmrec.match import Calibration
+    from llmrec.match.second_look import SecondLook
 
 
 def register(app: typer.Typer) -> None:
@@ -31,6 +32,14 @@ def calibrate(
     where: Annotated[str | None, typer.Option(metavar="FILTER", help="As 'match' will be called with.")] = None,
     vision: Annotated[bool, typer.Option("--vision/--no-vision", help="As 'match' will be called with.")] = True,
     encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Reranker to learn the use of, or 'trees': grown on these very contents."),
+    ] = None,
+    rerank_depth: Annotated[int, typer.Option(min=2, help="Products of each content that it looks at.")] = 20,
+    hold_out: Annotated[
+        float, typer.Option(min=0.0, max=0.8, help="Share of the contents that nothing but --alpha's sets is made of.")
+    ] = 0.0,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a calibration that lies there.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the folds.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
@@ -54,23 +63,51 @@ def calibrate(
     opened = open_index(index, encoder=encoder, vision=pictured)
     matcher = Matcher(opened, settings=MatchSettings(vision=vision, where=where))
     folder = Path.cwd() if input == "-" else Path(input).parent
-    made = fit(matcher, contents, right, absent=absent, folder=folder, seed=seed)
+    look: dict[str, Any] = {"rerank": _reranker(rerank), "depth": rerank_depth, "hold_out": hold_out}
+    made = fit(matcher, contents, right, absent=absent, folder=folder, seed=seed, **look)
     made.save(output, replace=replace)
     emit(_result(made, output), as_json=as_json, text=_told(made, output))
 
 
+def _reranker(reference: str | None) -> Any:
+    """A reranker, or what grows trees."""
+    from llmrec.match import load_scorer
+    from llmrec.match.second_look import OWN
+
+    if reference == OWN:
+        from llmrec.train.pair_trees import grow_trees
+
+        return grow_trees
+    return load_scorer(reference) if reference else None
+
+
 def _result(made: Calibration, output: Path) -> dict[str, Any]:
-    bars = [{"precision": b.precision, "probability": b.probability, "coverage": b.coverage} for b in made.decider.bars]
-    return {"output": str(output), **made.decider.measured, "bars": bars}
+    bars = [{"precision": b.precision, "probability": b.probability, "coverage": b.coverage} for b in made.final.bars]
+    second = {"reranker": {"helps": made.second.helps, **made.second.measured}} if made.second else {}
+    return {"output": str(output), **made.final.measured, "bars": bars, **second}
 
 
 def _told(made: Calibration, output: Path) -> str:
-    measured = made.decider.measured
+    measured = made.final.measured
     lines = [
         f"{output}: calibrated on {measured['contents']:.0f} contents, all figures on contents left out of the fit",
         f"calibration error {measured['calibration_error']:.3f}, first products right {measured['right']:.3f}",
     ]
-    if not made.decider.bars:
+    if made.second is not None:
+        lines.append(_told_second(made.second))
+    if not made.final.bars:
         return "\n".join([*lines, "no bar was found above which 8 of 10 first products are right"])
-    rows = [[f"{b.precision:g}", f"{b.coverage:.3f}", f"{b.probability:.3f}"] for b in made.decider.bars]
+    rows = [[f"{b.precision:g}", f"{b.coverage:.3f}", f"{b.probability:.3f}"] for b in made.final.bars]
     return "\n".join([*lines, table(["--min-precision", "answered", "from probability"], rows)])
+
+
+def _told_second(second: SecondLook) -> str:
+    """What the reranker is worth."""
+    told = second.measured
+    moved = (
+        f"first products right {told['recall@1 first']:.3f} before, {told['recall@1 reranked']:.3f} after "
+        f"(of contents that have one; {told['gained']:.0f} gained, {told['lost']:.0f} lost)"
+    )
+    if not second.helps:
+        return f"the reranker does not help and will be left out: {moved}"
+    return f"reranked: {moved}; the first stage is sure of {told['skipped']:.2f}"

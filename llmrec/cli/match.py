@@ -15,7 +15,7 @@ from llmrec.errors import InputError
 if TYPE_CHECKING:
     from llmrec.index import Index
     from llmrec.index.remote import RemoteIndex
-    from llmrec.match import Matcher
+    from llmrec.match import Matcher, MatchSettings
     from llmrec.records import Content, ContentKind
     from llmrec.seams import ImageEncoder
     from llmrec.video import Watcher
@@ -38,12 +38,32 @@ def match(
     where: Annotated[
         str | None, typer.Option(metavar="FILTER", help='Only such products: price < 50 and brand in ["Acme"].')
     ] = None,
+    rules: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="What is never shown, sooner or later, or only so often (YAML).")
+    ] = None,
+    diversity: Annotated[
+        float, typer.Option(min=0.0, max=0.95, help="From 0 (not at all): what being unlike those before it counts.")
+    ] = 0.0,
     calibration: Annotated[
         Path | None, typer.Option(metavar="DIR", help="What 'llmrec calibrate' made: probabilities in the matches.")
     ] = None,
     min_precision: Annotated[
         float | None,
         typer.Option(min=0.5, max=0.999, help="Decide: say 'no match' unless so many first products are right."),
+    ] = None,
+    alpha: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.999, help="Cut to sets that miss the right answer for this share of contents."),
+    ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(metavar="REF", help="Reranker for a second look: adapter:minilm-pairs, a folder, an LLM."),
+    ] = None,
+    rerank_depth: Annotated[
+        int | None, typer.Option(min=2, help="Products of each content that it looks at.", show_default="20")
+    ] = None,
+    rerank_budget: Annotated[
+        float | None, typer.Option(min=0.0, metavar="SECONDS", help="Time that it may take for a content, on average.")
     ] = None,
     encoder: Annotated[str | None, typer.Option(help="Another reference for the index's own encoder.")] = None,
     intent: Annotated[str, typer.Option(help="Model that writes each content's shopping intent, or 'none'.")] = "none",
@@ -71,11 +91,13 @@ def match(
     """Find the products that contents show or want, each with the words that made it a match."""
     if as_json and output == "-":
         raise InputError("--json and '-o -' both write to standard output", next_step="Write the matches to a file.")
-    usable_output(output, input)
+    usable_output(output, input, rules)
     record_output(output)
-    usable_output(run, input, output)
+    usable_output(run, input, output, rules)
     from llmrec.index.where import parse
-    from llmrec.match import Matcher, MatchSettings, open_index, watch_contents
+    from llmrec.match import Matcher, MatchSettings, load_rules, open_index, open_reranking, watch_contents
+    from llmrec.match.judging import set_counts
+    from llmrec.match.reranking import looked_at
     from llmrec.match.watching import media_of
     from llmrec.records import Match
     from llmrec.storage import Ledger, fingerprint, sha256_file, write_records
@@ -86,14 +108,22 @@ def match(
     if merge and calibration:
         step = "Leave one of them out."
         raise InputError("--merge adds windows up, of which a calibration says nothing", next_step=step)
-    how = MatchSettings(k=k, vision=vision, where=where)
-    trust = _trusted(calibration, min_precision)
+    business = load_rules(rules) if rules else None
+    how = MatchSettings(k=k, vision=vision, where=where, rules=business, diversity=diversity)
+    if merge and (diversity or (business and any(rule.action == "cap" for rule in business.rules))):
+        step = "Leave them out; bans and boosts hold in each window, and so in the total."
+        raise InputError("--merge adds windows up, in which caps and diversity do not last", next_step=step)
+    trust = _trusted(calibration, min_precision, alpha)
+
+    def second_look() -> Any:
+        return open_reranking(rerank, trust["calibration"], depth=rerank_depth, budget=rerank_budget)
+
     if where:
         parse(where)  # a fault is told before models are loaded
     if input == output == "-" and not run:
         opened = open_index(index, encoder=encoder, vision=vision)
-        _satisfiable(opened, where)
-        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, **trust)
+        _satisfiable(opened, how)
+        matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, rerank=second_look(), **trust)
         _pass_on(matcher, _WatchOnDemand(speech, frames, opened.image_encoder), k if merge else None)
         return
     contents, folder = _contents(input)
@@ -103,7 +133,7 @@ def match(
         raise InputError(f"{input}: {error.message}", next_step=error.next_step) from error
     pictured = vision and any(content.media or content.keyframes for content in contents)
     opened = open_index(index, encoder=encoder, vision=pictured)
-    _satisfiable(opened, where)
+    _satisfiable(opened, how)
     if run:
         from llmrec.evaluate.runs import check_id
 
@@ -136,7 +166,7 @@ def match(
                 workers=workers,
             )
             contents = list(progress(stream, "watching", len(contents)))
-    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, **trust)
+    matcher = Matcher(opened, intents=_writer(intent, intent_prompt), settings=how, rerank=second_look(), **trust)
 
     if output == "-":
         write_records("-", progress(matcher.match(contents, folder=folder), "matching", len(contents)), Match)
@@ -144,8 +174,14 @@ def match(
         return
     # without a filter as it was before there were any, so that runs begun then go on
     filtered = [where] if where else []
+    filtered += [f"rules {sha256_file(rules)}"] if rules else []
+    filtered += [f"diversity {diversity}"] if diversity else []
     if calibration:
         filtered += [sha256_file(calibration / "manifest.json"), str(min_precision)]
+        filtered += [] if alpha is None else [f"alpha={alpha}"]
+    if matcher.rerank is not None:
+        again = matcher.rerank
+        filtered += [again.scorer.digest, str(again.depth), str(again.budget)]
     made_with = fingerprint(opened.version_digest, k, intent, intent_prompt, seen_with, vision, *filtered)
     with Ledger(output, Match, made_with, resume=resume) as ledger:
         keys = [fingerprint(content) for content in contents]
@@ -163,33 +199,50 @@ def match(
     refused = sum(record.no_match.decision is True for record in matches)
     empty = [record.content_id for record in matches if not record.products]
     resumed = len(matches) - len(todo)
-    result = {"contents": len(matches), "watched": unwatched, "resumed": resumed, "empty": len(empty), "output": output}
+    result: dict[str, Any] = {"contents": len(matches), "watched": unwatched, "resumed": resumed}
+    result |= {"empty": len(empty), "output": output}
     result |= {"no_match": refused} if min_precision is not None else {}
     which = f" ({', '.join(empty[:5])}{', …' if len(empty) > 5 else ''})" if empty else ""
     text = f"{len(matches)} contents matched, {len(empty)} of them found nothing{which}: {output}"
     if min_precision is not None:
         text += f"\n{refused} of them have no match in the catalog, as far as a precision of {min_precision:g} goes"
+    if alpha is not None:
+        result["sets"] = told = set_counts(matches)
+        text += "\nsets: {products} products, {single} of one, {no_match_possible} with no match".format(**told)
+    if matcher.rerank is not None:
+        result["rerank"] = told = looked_at(matches)
+        text += "\nreranked: {looked} contents; sure of {sure}, too little time for {short}".format(**told)
+    elif rerank:
+        text += "\nnot reranked: on the calibration's contents the reranker did not help"
     emit({**result, "empty_ids": empty, "failed": failed}, as_json=as_json, text=text)
     _leave(failed)
 
 
-def _trusted(calibration: Path | None, min_precision: float | None) -> dict[str, Any]:
-    """The calibration, opened before models are loaded, and the precision that is asked of it."""
+def _trusted(calibration: Path | None, min_precision: float | None, alpha: float | None) -> dict[str, Any]:
+    """The calibration, opened before models are loaded, and what is asked of it."""
     from llmrec.match import Calibration
+    from llmrec.match.judging import bar_of
 
-    if calibration is None and min_precision is not None:
+    if calibration is None and (min_precision is not None or alpha is not None):
         step = "Give one with --calibration (llmrec calibrate)."
-        raise InputError("--min-precision wants a calibration", next_step=step)
+        asked = "--alpha" if min_precision is None else "--min-precision"
+        raise InputError(f"{asked} wants a calibration", next_step=step)
     opened = Calibration.load(calibration) if calibration else None
     if opened is not None and min_precision is not None:
-        opened.decider.bar(min_precision)
-    return {"calibration": opened, "min_precision": min_precision}
+        opened.final.bar(min_precision)
+    if opened is not None and alpha is not None:
+        bar_of(opened, alpha)
+    return {"calibration": opened, "min_precision": min_precision, "alpha": alpha}
 
 
-def _satisfiable(index: Index | RemoteIndex, where: str | None) -> None:
-    """Say so when a filter keeps nothing: all matches would be empty without a word."""
-    if where and not index.count(where):
-        print(visible(f"warning: no product of {index.path} fits the filter {where}"), file=sys.stderr)
+def _satisfiable(index: Index | RemoteIndex, how: MatchSettings) -> None:
+    """Say so when a filter keeps nothing: all matches would be empty without a word, or a rule without effect."""
+    from llmrec.match.steering import notices
+
+    if how.where and not index.count(how.where):
+        print(visible(f"warning: no product of {index.path} fits the filter {how.where}"), file=sys.stderr)
+    for notice in notices(index, how.rules, how.where):
+        print(visible(f"warning: {notice}"), file=sys.stderr)
 
 
 def _writer(model: str, prompt: str) -> Any:

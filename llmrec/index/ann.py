@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
+from llmrec.index.coarse import breadth_for, front_of, graph_of
 from llmrec.index.families import is_coarse
 
 if TYPE_CHECKING:
@@ -53,14 +54,22 @@ class Point(msgspec.Struct, frozen=True):
     queries: int
 
 
+#: Queries from which they are compared with the centres of all cells together.
+TOGETHER = 16
+
+
 class Ann:
     """A FAISS index over unit vectors, its effort, and the curve that the effort was chosen on.
 
     Searching changes nothing in the index, so threads may share one.
     """
 
-    def __init__(self, index: Any, factory: str, effort: Effort, curve: Sequence[Point] = ()) -> None:
+    def __init__(
+        self, index: Any, factory: str, effort: Effort, curve: Sequence[Point] = (), graph: Any | None = None
+    ) -> None:
         self._index, self.factory, self.effort, self.curve = index, factory, effort, tuple(curve)
+        self._graph = graph
+        self._alone = front_of(index, graph)
 
     @classmethod
     def build(cls, vectors: NDArray[np.float32], factory: str, *, seed: int = 0) -> Ann:
@@ -94,7 +103,7 @@ class Ann:
             what = f"{factory!r} for {count} vectors of {dimension} numbers: {_reason(error)}"
             raise InputError(what, next_step=FITTING) from error
         effort = Effort(min(32, _cells(index)), 128 if _graphs(index) else 0, 8 if is_coarse(factory) else 4)
-        return cls(index, factory, effort)
+        return cls(index, factory, effort, graph=graph_of(index))
 
     def search(
         self,
@@ -115,8 +124,9 @@ class Ann:
         import faiss
 
         selector = None if rows is None else faiss.IDSelectorBatch(rows)
-        parameters = _parameters(self._index, effort or self.effort, selector, k)
-        _, found = self._index.search(np.ascontiguousarray(queries), k, params=parameters)
+        index = self._alone.index if self._alone and len(queries) < TOGETHER else self._index
+        parameters = _parameters(index, effort or self.effort, selector, k)
+        _, found = index.search(np.ascontiguousarray(queries), k, params=parameters)
         return found  # type: ignore[no-any-return]
 
     @property
@@ -154,10 +164,12 @@ class Ann:
         yield from sorted(found, key=lambda effort: (touched(effort), effort.refine))
 
     def save(self, folder: Path) -> None:
-        """Write ``ann.faiss`` and ``ann.json``."""
+        """Write ``ann.faiss``, ``ann.json``, and ``cells.faiss`` where cells are found by a graph."""
         import faiss
 
         faiss.write_index(self._index, str(folder / "ann.faiss"))
+        if self._graph is not None:
+            faiss.write_index(self._graph, str(folder / "cells.faiss"))
         told = {"factory": self.factory, "effort": self.effort, "curve": self.curve}
         (folder / "ann.json").write_bytes(msgspec.json.encode(told))
 
@@ -178,12 +190,14 @@ class Ann:
             faiss.set_deserialization_vector_byte_limit(LARGER * max(path.stat().st_size, 1))
             told = msgspec.json.decode((folder / "ann.json").read_bytes(), type=_Told)
             index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+            cells = folder / "cells.faiss"
+            graph = faiss.read_index(str(cells)) if cells.exists() else None
         except (OSError, RuntimeError, msgspec.MsgspecError) as error:
             step = "Build the index again."
             raise ArtefactError(f"{path}: cannot be read ({_reason(error)})", next_step=step) from error
         finally:
             faiss.set_deserialization_vector_byte_limit(before)
-        return cls(index, told.factory, told.effort, told.curve)
+        return cls(index, told.factory, told.effort, told.curve, graph)
 
 
 def check_factory(factory: str, dimension: int) -> None:
@@ -258,7 +272,10 @@ def _parameters(index: Any, effort: Effort, selector: Any, k: int) -> Any:
     if isinstance(own, faiss.IndexPreTransform):
         return types.SearchParametersPreTransform(index_params=_parameters(own.index, effort, selector, k))
     if isinstance(own, faiss.IndexIVF):
-        return types.SearchParametersIVF(nprobe=min(effort.probes, int(own.nlist)), **chosen)
+        probes = min(effort.probes, int(own.nlist))
+        if isinstance(faiss.downcast_index(own.quantizer), faiss.IndexHNSW):
+            chosen["quantizer_params"] = types.SearchParametersHNSW(efSearch=breadth_for(probes))
+        return types.SearchParametersIVF(nprobe=probes, **chosen)
     if isinstance(own, faiss.IndexHNSW):
         return types.SearchParametersHNSW(efSearch=max(effort.breadth, k), **chosen)
     return types.SearchParameters(**chosen) if chosen else None

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Texts that go to the encoder at a time: enough to sort by length, few enough that progress shows.
 CHUNK = 512
+#: Products that are read together when one is shown.
+SHOWN = 1000
 
 #: Passes items through and shows how far they are: (items, label, total).
 Progress = Callable[[Iterable[Any], str, int], Iterator[Any]]
@@ -135,7 +137,7 @@ def write_version(
             # a factory string was written for the length of the texts' vectors
             family = settings.dense if settings.dense in FAMILIES else "auto"
             Pictures.build(made.pictures, dense=family, recall=settings.recall).save(folder / "pictures")
-        write_parquet(folder / "products.parquet", made.products, Product)
+        write_parquet(folder / "products.parquet", made.products, Product, row_group=SHOWN)
         summaries = [made.summaries[product.id] for product in made.products if product.id in made.summaries]
         if summaries:
             write_parquet(folder / SUMMARIES, summaries, ProductSummary)

@@ -13,7 +13,7 @@ import numpy as np
 
 from llmrec.errors import ArtefactError
 from llmrec.index.ann import Ann, Effort
-from llmrec.index.families import EXACT, factories_of, is_coarse
+from llmrec.index.families import EXACT, bytes_a_vector, factories_of, is_coarse
 from llmrec.index.tuning import RECALL, asked_from, neighbours, speed, tune
 
 if TYPE_CHECKING:
@@ -79,6 +79,12 @@ class Dense:
             InputError: A factory string that FAISS does not know, or that does not fit the vectors.
         """
         factories = factories_of(choice, len(vectors), vectors.shape[1], memory)
+        if choice == "auto" and memory is not None and factories != [EXACT]:
+            least = min(bytes_a_vector(factory, vectors.shape[1]) for factory in factories) * len(vectors)
+            if least > memory:
+                logger.warning("%d bytes do not hold the smallest index, which takes %d", memory, least)
+            elif is_coarse(factories[0]):
+                logger.warning("within %d bytes, what is found is compared again on disk, which is slower", memory)
         if factories == [EXACT] or not len(vectors):
             return cls(vectors)
         if len(factories) > 1 and len(vectors) > TRIED_ON:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from llmrec.errors import InputError
 from llmrec.index.facets import Facets
 from llmrec.index.where import parse
 from llmrec.records import Product
-from llmrec.storage import read_parquet
+from llmrec.storage import ParquetRows, read_parquet
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,11 @@ class ProductTable:
 
     def record(self, row: int) -> Product:
         """The product of a row."""
-        return self.records[row]
+        return self._by_row.record(row)
+
+    def each(self) -> Iterator[Product]:
+        """The products, in the order of the catalog, read a part at a time."""
+        return read_parquet(self._file(), Product)
 
     @property
     def titles(self) -> list[str]:
@@ -77,7 +81,11 @@ class ProductTable:
     @cached_property
     def records(self) -> list[Product]:
         """The products, in the order of the catalog."""
-        return list(read_parquet(self._file(), Product))
+        return list(self.each())
+
+    @cached_property
+    def _by_row(self) -> ParquetRows[Product]:
+        return ParquetRows(self._file(), Product)
 
     def texts(self, name: str) -> list[str]:
         """A column of texts."""

@@ -15,6 +15,7 @@ from llmrec.errors import InputError
 from llmrec.index.build import IndexSettings
 from llmrec.index.fusion import FUSIONS, Candidates, Weights, weights_of, zscore
 from llmrec.index.grams import best_names
+from llmrec.index.likeness import likeness
 from llmrec.index.live.parts import without
 from llmrec.index.parts import Parts
 from llmrec.index.pictures import BOTH
@@ -167,6 +168,11 @@ class SearchedIndex:
         return found
 
     @property
+    def can_encode(self) -> bool:
+        """Whether queries can be searched by vectors, where it has any."""
+        return self._queries is not None or not self.encoder_digest
+
+    @property
     def encoder_digest(self) -> str:
         """Digest of the encoder of its vectors; empty without vectors."""
         return str((self._manifest["models"]["encoder"] or {"digest": ""})["digest"])
@@ -221,8 +227,12 @@ class SearchedIndex:
 
     @property
     def products(self) -> list[Product]:
-        """The products, in the order of the catalog; read when first asked for."""
+        """The products, in the order of the catalog, all in memory."""
         return self._parts.table.records
+
+    def each_product(self) -> Iterator[Product]:
+        """The products, in the order of the catalog, read a part at a time."""
+        return self._parts.table.each()
 
     def product(self, product_id: str) -> Product:
         """A product by its id.
@@ -244,6 +254,14 @@ class SearchedIndex:
             InputError: The index has no such product.
         """
         return self._parts.summaries.get(self._parts.table.row(product_id))
+
+    def likeness(self, ids: Sequence[str]) -> NDArray[np.float32] | None:
+        """How alike products are by their vectors, float32 ``[n, n]`` (``llmrec.index.likeness``); None: it has none.
+
+        Raises:
+            InputError: The index has no such product.
+        """
+        return likeness(self._parts, ids)
 
     def count(self, where: str) -> int:
         """How many products fit a filter.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from llmrec.index.folder import (
 from llmrec.index.index import Index
 from llmrec.index.live.following import Following
 from llmrec.index.parts import BaseParts
-from llmrec.records import Product, Query
+from llmrec.records import Query
 from llmrec.storage import read_manifest
 from llmrec.storage.journal import Journal
 
@@ -49,17 +50,14 @@ def verify(path: str | Path, *, sample: int = SAMPLED, seed: int = 0) -> dict[st
         ArtefactError: Not an index, damaged, or its counts do not agree.
     """
     index = Index.open(path, check=True)
-    products = index.products
-    if len(products) != len(index):
+    titles = [product.title for product in index.each_product()]
+    if len(titles) != len(index):
         step = "Build the index again."
-        raise ArtefactError(f"{path}: has {len(products)} products, not {len(index)} as it says", next_step=step)
+        raise ArtefactError(f"{path}: has {len(titles)} products, not {len(index)} as it says", next_step=step)
     counted = len(index)
     drawn = np.sort(np.random.default_rng(seed).choice(counted, min(sample, counted), replace=False))
-    rows = index.rows[drawn]
-    found = {
-        "bm25:title": _by_words(index, [products[place] for place in drawn], products),
-        **index.vectors_found(rows, WITHIN),
-    }
+    by_words = _by_words(index, drawn.tolist(), titles)
+    found = {"bm25:title": by_words, **index.vectors_found(index.rows[drawn], WITHIN)}
     told = index.info()
     return {
         "path": str(path),
@@ -67,20 +65,24 @@ def verify(path: str | Path, *, sample: int = SAMPLED, seed: int = 0) -> dict[st
         "products": counted,
         "since": told["since"],
         "bytes": told["bytes"],
-        "sampled": len(rows),
+        "sampled": len(drawn),
         "found": {name: share for name, share in found.items() if share is not None},
     }
 
 
-def _by_words(index: Index, drawn: list[Product], products: list[Product]) -> float | None:
-    asked = [product for product in drawn if product.title.strip()]
-    hits = index.search_by("bm25:title", [Query(product.title) for product in asked], WITHIN)
+def _by_words(index: Index, drawn: Sequence[int], titles: Sequence[str]) -> float | None:
+    asked = [titles[place] for place in drawn if titles[place].strip()]
+    hits = index.search_by("bm25:title", [Query(title) for title in asked], WITHIN)
     # a title without letters and digits finds nothing
-    pairs = [(product, own) for product, own in zip(asked, hits, strict=True) if own]
+    pairs = [(title, own) for title, own in zip(asked, hits, strict=True) if own]
     if not pairs:
         return None
-    title = {product.id: " ".join(product.title.casefold().split()) for product in products}
-    return float(np.mean([any(title[hit.product_id] == title[p.id] for hit in own) for p, own in pairs]))
+
+    def plain(title: str) -> str:
+        return " ".join(title.casefold().split())
+
+    there = {id: plain(title) for id, title in zip(index.ids, titles, strict=True)}
+    return float(np.mean([any(there[hit.product_id] == plain(title) for hit in own) for title, own in pairs]))
 
 
 def rollback(path: str | Path) -> tuple[str, str]:

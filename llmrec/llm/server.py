@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import random
 import threading
 import time
 from base64 import b64encode
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -34,6 +35,8 @@ Result = TypeVar("Result")
 
 #: Answers after which the same question may be asked again.
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 529})
+#: Likeliest tokens that a server is asked for: the most that the usual ones tell.
+TOLD = 20
 #: Longest wait that a server may ask for, in seconds.
 LONGEST_WAIT = 60.0
 
@@ -87,11 +90,34 @@ class OpenAIGenerator:
             GenerationError: The server kept failing, or answered something else; names its address and status.
         """
         started = time.perf_counter()
-        done = _run(self._ask_all(conversations, settings))
+        done = _run(self._ask_all(conversations, settings, self._completion))
         self.usage.add(done, time.perf_counter() - started)
         return done
 
-    async def _ask_all(self, conversations: Sequence[Conversation], settings: GenerationSettings) -> list[Completion]:
+    def likeliest(self, conversations: Sequence[Conversation]) -> list[dict[str, float]]:
+        """Probabilities of the likeliest first tokens of each answer; its first word at 1 where a server tells none.
+
+        Raises:
+            GenerationError: See ``generate``.
+        """
+        settings = GenerationSettings(max_new_tokens=1)
+        return _run(self._ask_all(conversations, settings, self._likeliest, {"logprobs": True, "top_logprobs": TOLD}))
+
+    def _likeliest(self, answer: httpx.Response, settings: GenerationSettings) -> dict[str, float]:
+        said = self._completion(answer, settings).text
+        try:
+            first = answer.json()["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            return {str(own["token"]): math.exp(min(0.0, float(own["logprob"]))) for own in first} or {said: 1.0}
+        except (ValueError, KeyError, IndexError, TypeError):
+            return {said: 1.0}
+
+    async def _ask_all(
+        self,
+        conversations: Sequence[Conversation],
+        settings: GenerationSettings,
+        read: Callable[[httpx.Response, GenerationSettings], Result],
+        extra: Mapping[str, Any] | None = None,
+    ) -> list[Result]:
         import httpx
 
         key = os.environ.get(self._api_key_env, "").strip()
@@ -101,9 +127,9 @@ class OpenAIGenerator:
         places = asyncio.Semaphore(self.concurrency)
         async with httpx.AsyncClient(headers=headers, timeout=timeout, limits=limits) as client:
 
-            async def ask(conversation: Conversation) -> Completion:
+            async def ask(conversation: Conversation) -> Result:
                 async with places:
-                    return await self._ask(client, conversation, settings)
+                    return read(await self._ask(client, conversation, settings, extra or {}), settings)
 
             tasks = [asyncio.create_task(ask(conversation)) for conversation in conversations]
             try:
@@ -113,8 +139,12 @@ class OpenAIGenerator:
                     task.cancel()
 
     async def _ask(
-        self, client: httpx.AsyncClient, conversation: Conversation, settings: GenerationSettings
-    ) -> Completion:
+        self,
+        client: httpx.AsyncClient,
+        conversation: Conversation,
+        settings: GenerationSettings,
+        extra: Mapping[str, Any],
+    ) -> httpx.Response:
         import httpx
 
         turns = conversation[:-1] if conversation and conversation[-1].role == "assistant" else conversation
@@ -125,6 +155,7 @@ class OpenAIGenerator:
             "temperature": settings.temperature,
             "top_p": settings.top_p,
             "seed": settings.seed + self.seed,
+            **extra,
         }
         if settings.stop:
             body["stop"] = list(settings.stop[:4])  # the most that servers take
@@ -137,7 +168,7 @@ class OpenAIGenerator:
                 reason = f"{type(error).__name__}: {error}".rstrip(": ")
             else:
                 if answer.status_code == 200:
-                    return self._completion(answer, settings)
+                    return answer
                 reason = f"status {answer.status_code}{_said(answer)}"
                 if answer.status_code not in RETRIED:
                     raise GenerationError(f"{self.url}: {reason}", next_step=self._remedy(answer.status_code))

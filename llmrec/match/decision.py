@@ -100,10 +100,14 @@ class Decider(msgspec.Struct, frozen=True):
 
 
 class Fitted(NamedTuple):
-    """A decider and its predictions for contents that it was not fitted on, float64 ``[n]``."""
+    """A decider and its predictions for contents that it was not fitted on, float64 ``[n]``.
+
+    ``probability`` is that the first product is right, ``absent`` that the catalog has none.
+    """
 
     decider: Decider
     probability: Floats
+    absent: Floats
 
 
 def fit_decider(
@@ -143,7 +147,7 @@ def fit_decider(
     lists = [i for i, name in enumerate(names) if not name.startswith("pair ")]
     options = [lists] if len(lists) == len(names) else [lists, list(range(len(names)))]
     probability, columns, strength = _chosen(rows, truth, weight, folds, options)
-    _, columns_none, strength_none = _chosen(rows, none, weight, folds, options)
+    missing, columns_none, strength_none = _chosen(rows, none, weight, folds, options)
     measured = {
         "contents": float(len(set(groups))),
         "right": float(np.average(truth, weights=weight)),
@@ -158,7 +162,7 @@ def fit_decider(
         measured,
         tuple(reliability(probability, truth, weight)),
     )
-    return Fitted(decider, probability)
+    return Fitted(decider, probability, missing)
 
 
 def _chosen(

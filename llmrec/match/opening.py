@@ -1,13 +1,17 @@
-"""Open an index together with the encoder that it was built with."""
+"""Open an index with the encoder that it was built with, and a reranker as a calibration wants it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from llmrec.errors import InputError
+
 if TYPE_CHECKING:
     from llmrec.index import Index
     from llmrec.index.remote import RemoteIndex
+    from llmrec.match.calibration import Calibration
+    from llmrec.match.reranking import Reranking
 
 
 def open_index(
@@ -43,3 +47,51 @@ def open_index(
 
         tower = load_image_encoder(pictured, device=device)
     return Index.open(path, model, image_encoder=tower)
+
+
+def open_reranking(
+    reference: str | None,
+    calibration: Calibration | None = None,
+    *,
+    depth: int | None = None,
+    budget: float | None = None,
+    device: str | None = None,
+) -> Reranking | None:
+    """Load the reranker that is asked for, or else the one that the calibration was made with.
+
+    Args:
+        reference: See ``llmrec.match.scorers``; ``trees`` for those that the calibration grew itself.
+        calibration: What the matches will be judged with.
+        depth: Products of a list that are looked at; None: as the calibration has it, or ``DEPTH``.
+        budget: Seconds for each content; None: no bound.
+        device: Where a model runs.
+
+    Returns:
+        None where none is asked for, or where the calibration found that it does not help.
+
+    Raises:
+        InputError: A depth or a budget without a reranker.
+        ArtefactError: The calibration was made without a reranker, or with another one.
+        ModelError: It cannot be loaded.
+    """
+    from llmrec.match.judging import agreed
+    from llmrec.match.reranking import DEPTH, Reranking
+    from llmrec.match.scorers import load_scorer
+    from llmrec.match.second_look import OWN
+
+    second = calibration.second if calibration is not None else None
+    if reference is None and second is None:
+        if depth is not None or budget is not None:
+            step = "Give one with --rerank, or leave depth and budget out."
+            raise InputError("a depth or a budget of a reranker, and no reranker", next_step=step)
+        return None
+    own = calibration.own_scorer if calibration is not None and reference in (None, OWN) else None
+    if own is None and second is not None and not second.helps and reference in (None, second.reference):
+        return None
+    if reference == OWN and own is None:
+        step = "Grow them with 'llmrec calibrate --rerank trees' and give its folder with --calibration."
+        raise InputError("the trees of a calibration, and no calibration that has them", next_step=step)
+    wanted = depth or (second.depth if second is not None else DEPTH)
+    scorer = own or load_scorer(reference or (second.reference if second is not None else ""), device=device)
+    made = Reranking(scorer, depth=wanted, budget=budget)
+    return agreed(calibration, made) if calibration is not None else made

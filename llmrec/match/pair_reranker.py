@@ -74,12 +74,16 @@ class PairReranker:
 
     def score(self, pairs: Sequence[tuple[Offer, Offer]]) -> NDArray[np.float32]:
         """The probability that each pair is of one product, float32 ``[n]``, in input order."""
+        return self.probability(pairs).astype(np.float32)
+
+    def probability(self, pairs: Sequence[tuple[Offer, Offer]]) -> NDArray[np.float64]:
+        """The same in double precision, float64 ``[n]``, between 0 and 1 and neither."""
         if not pairs:
-            return np.zeros(0, dtype=np.float32)
+            return np.zeros(0)
         logits = {"model": self.logits(pairs)}
         if self.matcher is not None:
             logits["features"] = self.matcher.logits(pairs)
-        return self.blend.score(logits).astype(np.float32)
+        return np.clip(self.blend.score(logits), 1e-12, 1 - 1e-12)
 
     def logits(self, pairs: Sequence[tuple[Offer, Offer]]) -> NDArray[np.float64]:
         """What the cross-encoder alone says of each pair, float64 ``[n]``, in input order."""

@@ -15,14 +15,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from rapidfuzz import fuzz
 from rapidfuzz.distance import JaroWinkler
 
-from llmrec.prompting.pair_words import Compared, compare_words, is_code, is_number, measures, pair_words
+from llmrec.prompting.pair_words import Compared, Words, compare_ready, is_code, is_number, measures, pair_words, ready
 from llmrec.prompting.pairs import Offer, OfferFields, offer_fields
 
 VERSION = 1
@@ -42,6 +42,33 @@ _GRAM, _UNSAID = 3, -1.0
 
 #: Words of an offer that are compared: the time grows with their square.
 MOST_WORDS = 300
+
+
+class _Vector(NamedTuple):
+    """Weights of terms by their inverse document frequency, and their length."""
+
+    weights: dict[str, float]
+    norm: float
+
+
+class _Text(NamedTuple):
+    """What is known of a text before it is held against another."""
+
+    ready: Words
+    joined: str
+    measures: dict[str, set[str]]
+    numbers: frozenset[str]
+    grams: _Vector
+    counted: _Vector
+
+
+class _Side(NamedTuple):
+    """An offer; ``all`` is ``title`` itself where nothing else is said, ``brand`` None where there is none."""
+
+    title: _Text
+    all: _Text
+    brand: str | None
+    price: float | None
 
 
 class PairFeatures:
@@ -91,29 +118,48 @@ class PairFeatures:
 
     def rows(self, pairs: Sequence[tuple[Offer, Offer]]) -> npt.NDArray[np.float32]:
         """The features of each pair, float32 [pairs, names]."""
-        rows = [self._row(offer_fields(left), offer_fields(right)) for left, right in pairs]
+        # a content is compared with many products: what is known of one offer alone is found out once
+        sides: dict[int, _Side] = {}
+
+        def side(offer: Offer) -> _Side:
+            found = sides.get(id(offer))
+            if found is None:
+                found = sides[id(offer)] = self._side(offer_fields(offer))
+            return found
+
+        rows = [self._row(side(left), side(right)) for left, right in pairs]
         return np.array(rows, dtype=np.float32).reshape(len(rows), len(self.names))
 
-    def _row(self, left: OfferFields, right: OfferFields) -> list[float]:
-        titles = pair_words(left.title)[:MOST_WORDS], pair_words(right.title)[:MOST_WORDS]
-        alls = pair_words(left.text)[:MOST_WORDS], pair_words(right.text)[:MOST_WORDS]
-        row = self._block(*titles)
-        row += row if alls == titles else self._block(*alls)
-        across = [self._across(titles[0], alls[1]), self._across(titles[1], alls[0])]
+    def _side(self, fields: OfferFields) -> _Side:
+        title, text = pair_words(fields.title)[:MOST_WORDS], pair_words(fields.text)[:MOST_WORDS]
+        own = self._text(title)
+        brand = " ".join(pair_words(fields.brand)) if fields.brand else None
+        return _Side(own, own if text == title else self._text(text), brand, fields.price)
+
+    def _text(self, words: list[str]) -> _Text:
+        numbers = frozenset(word for word in words if is_number(word))
+        grams, counted = self._vector(_grams(words), self._grams), self._vector(words, self._words)
+        return _Text(ready(words), " ".join(words), measures(words), numbers, grams, counted)
+
+    def _row(self, left: _Side, right: _Side) -> list[float]:
+        row = self._block(left.title, right.title)
+        row += row if left.all is left.title and right.all is right.title else self._block(left.all, right.all)
+        across = [self._across(left.title, right.all), self._across(right.title, left.all)]
         for end in (min, max):
             row += [end(pair) for pair in zip(*across, strict=True)]
-        brands = _ends(_partial(left.brand, alls[1]), _partial(right.brand, alls[0]))
+        brands = _ends(_partial(left.brand, right.all), _partial(right.brand, left.all))
         return [*row, _ratio(left.price, right.price), *brands]
 
-    def _block(self, left: list[str], right: list[str]) -> list[float]:
-        compared = compare_words(left, right)
-        row = [*self._weighed(compared), *_counted(compared), *_coded(compared), *_measured(left, right)]
+    def _block(self, one: _Text, other: _Text) -> list[float]:
+        left, right = one.ready.words, other.ready.words
+        compared = compare_ready(one.ready, other.ready)
+        row = [*self._weighed(compared), *_counted(compared), *_coded(compared), *_measured(one, other)]
         row += self._news(compared)
-        a, b = " ".join(left), " ".join(right)
+        a, b = one.joined, other.joined
         row += [fuzz.token_set_ratio(a, b) / 100, fuzz.token_sort_ratio(a, b) / 100]
         row += [_part(a, b), JaroWinkler.similarity(a, b)]
-        row += [self._cosine(_grams(left), _grams(right), self._grams), self._cosine(left, right, self._words)]
-        first = [bool(left) and left[0] in right, bool(right) and right[0] in left]
+        row += [_cosine(one.grams, other.grams), _cosine(one.counted, other.counted)]
+        first = [bool(left) and left[0] in other.ready.known, bool(right) and right[0] in one.ready.known]
         row += [*_ends(len(left), len(right)), float(left[:1] == right[:1] != []), float(sum(first))]
         return row
 
@@ -140,21 +186,25 @@ class PairFeatures:
 
         return _ends(news(left, right), news(right, left))
 
-    def _across(self, title: list[str], other: list[str]) -> list[float]:
+    def _across(self, title: _Text, other: _Text) -> list[float]:
         """How much of a title stands anywhere in the other offer."""
-        compared = compare_words(title, other)
+        compared = compare_ready(title.ready, other.ready)
         same, missing = (sum(map(self._weight, words)) for words in (compared.same, compared.left))
         return [_share(same, missing), missing, float(sum(map(is_code, compared.left)))]
 
-    def _cosine(self, left: Sequence[str], right: Sequence[str], counts: Mapping[str, int]) -> float:
-        a, b = (
-            {k: (1 + math.log(n)) * math.log(1 + (self._offers + 1) / (counts.get(k, 0) + 1)) for k, n in c.items()}
-            for c in (Counter(left), Counter(right))
-        )
-        # sums in a fixed order, so that a pair turned round has the same bits
-        dot = math.fsum(value * b.get(key, 0.0) for key, value in a.items())
-        norms = [math.sqrt(math.fsum(value * value for value in c.values())) for c in (a, b)]
-        return dot / (norms[0] * norms[1]) if all(norms) else 0.0
+    def _vector(self, terms: Sequence[str], counts: Mapping[str, int]) -> _Vector:
+        weights = {
+            term: (1 + math.log(n)) * math.log(1 + (self._offers + 1) / (counts.get(term, 0) + 1))
+            for term, n in Counter(terms).items()
+        }
+        return _Vector(weights, math.sqrt(math.fsum(value * value for value in weights.values())))
+
+
+def _cosine(left: _Vector, right: _Vector) -> float:
+    a, b = left.weights, right.weights
+    # sums without rounding, so that a pair turned round has the same bits
+    dot = math.fsum(a[term] * b[term] for term in a.keys() & b.keys())
+    return dot / (left.norm * right.norm) if left.norm and right.norm else 0.0
 
 
 def _counted(compared: Compared) -> list[float]:
@@ -176,12 +226,12 @@ def _coded(compared: Compared) -> list[float]:
     return [float(max(map(len, same), default=0)), near, part]
 
 
-def _measured(left: list[str], right: list[str]) -> list[float]:
+def _measured(left: _Text, right: _Text) -> list[float]:
     """Units of which a number agrees, of which none does, that one side has alone; the same of bare numbers."""
-    a, b = measures(left), measures(right)
+    a, b = left.measures, right.measures
     both = a.keys() & b.keys()
     agree = sum(bool(a[unit] & b[unit]) for unit in both)
-    numbers = [{word for word in words if is_number(word)} for words in (left, right)]
+    numbers = [left.numbers, right.numbers]
     shared = len(numbers[0] & numbers[1])
     conflict = all(numbers) and not shared
     return [float(agree), float(len(both) - agree), float(len(a.keys() ^ b.keys())), float(shared), float(conflict)]
@@ -197,9 +247,9 @@ def _ratio(left: float | None, right: float | None) -> float:
     return abs(math.log(left / right)) if left and right and left > 0 and right > 0 else _UNSAID
 
 
-def _partial(brand: str, words: list[str]) -> float:
+def _partial(brand: str | None, other: _Text) -> float:
     """How much of the brand stands in the other offer, 0 to 1."""
-    return fuzz.partial_ratio(" ".join(pair_words(brand)), " ".join(words)) / 100 if brand else _UNSAID
+    return _UNSAID if brand is None else fuzz.partial_ratio(brand, other.joined) / 100
 
 
 def _part(a: str, b: str) -> float:

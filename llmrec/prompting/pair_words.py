@@ -51,6 +51,18 @@ SHORTEST_JOINED = 5
 SHORTEST_NUMBER = 3
 
 
+class Words(NamedTuple):
+    """The words of a text, made ready to be held against others: an offer is compared with many.
+
+    ``joins`` are neighbouring words that may be one model number or compound, ``joined`` the same by what they give.
+    """
+
+    words: Sequence[str]
+    known: frozenset[str]
+    joins: tuple[tuple[tuple[str, ...], str], ...]
+    joined: frozenset[str]
+
+
 class Compared(NamedTuple):
     """Distinct words that both offers have, and that only one has; those with digits first, else in order of text."""
 
@@ -69,14 +81,29 @@ def compare_words(left: Sequence[str], right: Sequence[str]) -> Compared:
 
     A word is shared as well when it stands in the other text in pieces or as a piece of a joined model number.
     """
+    return compare_ready(ready(left), ready(right))
+
+
+def ready(words: Sequence[str]) -> Words:
+    """Words made ready for ``compare_ready``."""
+    joins = tuple(_joins(words))
+    return Words(words, frozenset(words), joins, frozenset(joined for _, joined in joins))
+
+
+def compare_ready(left: Words, right: Words) -> Compared:
+    """As ``compare_words``, for words that were made ready before."""
     shared_left, shared_right = _met(left, right), _met(right, left)
     return Compared(
         # pieces on one side may be one word on the other: the shorter telling, whichever side is called left
         min(
-            (_ordered(w for w in left if w in shared_left), _ordered(w for w in right if w in shared_right)), key=_told
+            (
+                _ordered(w for w in left.words if w in shared_left),
+                _ordered(w for w in right.words if w in shared_right),
+            ),
+            key=_told,
         ),
-        _ordered(word for word in left if word not in shared_left),
-        _ordered(word for word in right if word not in shared_right),
+        _ordered(word for word in left.words if word not in shared_left),
+        _ordered(word for word in right.words if word not in shared_right),
     )
 
 
@@ -154,13 +181,11 @@ def _short(number: str) -> str:
     return number.rstrip("0").rstrip(".") if "." in number else number
 
 
-def _met(words: Sequence[str], other: Sequence[str]) -> set[str]:
+def _met(words: Words, other: Words) -> set[str]:
     """The words that the other text has too, whole or put together."""
-    known = set(other)
-    joins = {joined: run for run, joined in _joins(other)}
-    found = {word for word in words if word in known or word in joins}
-    for run, joined in _joins(words):
-        if joined in known:
+    found = set((words.known & other.known) | (words.known & other.joined))
+    for run, joined in words.joins:
+        if joined in other.known:
             found.update(run)
     return found
 

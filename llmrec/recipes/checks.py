@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from llmrec.recipes.schema import LOW_RANK, VIRTUAL_TOKENS, Recipe, TaskName
+from llmrec.recipes.strict import Fault
 
 #: Keys of ``method`` and the methods that have them.
 OWNERS = {
@@ -27,8 +28,6 @@ METRICS = {
 
 #: What each task can do with an example that is too long.
 TOO_LONG = {"summarize": ("cut", "drop", "refuse"), "embed": ("cut", "refuse"), "rerank": ("cut",), "prefer": ("cut",)}
-
-Fault = tuple[tuple[str | int, ...], str]
 
 
 def cross_faults(recipe: Recipe) -> Iterator[Fault]:

@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -16,13 +16,12 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from llmrec.errors import InputError
-from llmrec.recipes.checks import Fault, cross_faults
+from llmrec.recipes.checks import cross_faults
 from llmrec.recipes.schema import Recipe, TaskName
+from llmrec.recipes.strict import Fault, Kind, Place, dotted, line_of, nearest, read_source, read_yaml, refusal, told
 
-#: A recipe is a page or two: a file beyond this is something else.
-MAX_BYTES = 1_000_000
-
-Path_ = tuple[str | int, ...]
+_EXAMPLES = "'llmrec recipes list' names examples to copy from."
+KIND = Kind("recipe", f"Correct the recipe; {_EXAMPLES}", f"Correct the YAML; {_EXAMPLES}")
 
 
 def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
@@ -40,22 +39,15 @@ def load_recipe(path: str | Path, changes: Sequence[str] = ()) -> Recipe:
     known = shipped_recipes()
     source = known.get(str(path), Path(path))
     if not source.is_file():
-        near = _nearest(str(path), known)
+        near = nearest(str(path), known)
         step = f"Did you mean {near!r}?" if near else "Give a .yaml file, or a name of 'llmrec recipes list'."
         raise InputError(f"{path}: no such recipe", next_step=step)
-    try:
-        if source.stat().st_size > MAX_BYTES:
-            raise InputError(f"{path}: larger than a recipe can be", next_step="Give a recipe in YAML.")
-        text = source.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise InputError(f"{path}: {reason}", next_step="Give a recipe in YAML.") from error
-    return parse_recipe(text, changes, shown=str(path))
+    return parse_recipe(read_source(source, KIND), changes, shown=str(path))
 
 
 def parse_recipe(text: str, changes: Sequence[str] = (), *, shown: str = "recipe") -> Recipe:
     """Check a recipe that is at hand as text; see :func:`load_recipe`."""
-    data, lines, faults = _read(text, shown)
+    data, lines, faults = read_yaml(text, shown, KIND)
     for change in changes:
         faults += _apply(data, change, lines)
     recipe: Recipe | None = None
@@ -63,16 +55,12 @@ def parse_recipe(text: str, changes: Sequence[str] = (), *, shown: str = "recipe
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
-        found = [_told(entry, data) for entry in error.errors()]
+        found = [told(entry, data, _unknown) for entry in error.errors()]
     if recipe is not None:
         found = list(cross_faults(recipe))
-    told = faults + [(_line(where, lines), f"{_dotted(where)}: {what}") for where, what in found]
-    if told or recipe is None:
-        ordered = sorted(dict.fromkeys(told), key=lambda fault: (fault[0] == "--set", _as_number(fault[0])))
-        listed = "\n".join(f"  {f'line {place}' if place.isdigit() else place}: {what}" for place, what in ordered)
-        count = f"{len(ordered)} fault{'s' if len(ordered) != 1 else ''}"
-        step = "Correct the recipe; 'llmrec recipes list' names examples to copy from."
-        raise InputError(f"{shown}: {count} in the recipe\n{listed}", next_step=step)
+    faults += [(line_of(where, lines), f"{dotted(where)}: {what}") for where, what in found]
+    if faults or recipe is None:
+        raise refusal(shown, faults, KIND)
     return recipe
 
 
@@ -83,45 +71,7 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=110)
 
 
-def _read(text: str, shown: str) -> tuple[dict[str, Any], dict[Path_, int], list[tuple[str, str]]]:
-    """The file's data, the line of each key, and keys that stand twice."""
-    step = "Correct the YAML; 'llmrec recipes list' names examples to copy from."
-    try:
-        for token in yaml.scan(text, Loader=yaml.SafeLoader):
-            if isinstance(token, yaml.AnchorToken | yaml.AliasToken):
-                line = token.start_mark.line + 1
-                raise InputError(f"{shown}: line {line}: a recipe has no anchors", next_step="Write the value out.")
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        at = f": line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{shown}{at}: not YAML: {problem}", next_step=step) from error
-    if not isinstance(data, dict) or node is None:
-        raise InputError(f"{shown}: not a recipe: it holds no keys", next_step=step)
-    lines: dict[Path_, int] = {}
-    twice: list[tuple[str, str]] = []
-    for where, line in _walk(node, ()):
-        if where in lines:
-            twice.append((str(line), f"{_dotted(where)}: stands twice (first in line {lines[where]})"))
-        lines.setdefault(where, line)
-    return data, lines, twice
-
-
-def _walk(node: yaml.Node, path: Path_) -> Iterator[tuple[Path_, int]]:
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            where = (*path, str(key.value))
-            yield where, key.start_mark.line + 1
-            yield from _walk(value, where)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            yield (*path, number), value.start_mark.line + 1
-            yield from _walk(value, (*path, number))
-
-
-def _apply(data: dict[str, Any], change: str, lines: dict[Path_, int]) -> list[tuple[str, str]]:
+def _apply(data: dict[str, Any], change: str, lines: dict[Place, int]) -> list[tuple[str, str]]:
     """Set one key from ``--set``; its line becomes 0, which is told as ``--set``."""
     name, equals, text = change.partition("=")
     keys = tuple(key.strip() for key in name.split("."))
@@ -144,51 +94,21 @@ def _apply(data: dict[str, Any], change: str, lines: dict[Path_, int]) -> list[t
     return []
 
 
-def _told(entry: Any, data: dict[str, Any]) -> Fault:
-    """A fault in our words."""
-    kind, value = entry["type"], entry.get("input")
-    # the branches of a union end the path with the name of a type
-    where = entry["loc"][: _depth(entry["loc"], data)] if kind != "missing" else entry["loc"]
-    if kind == "extra_forbidden":
-        return where, _unknown(where)
-    if kind == "missing":
-        return where, "is missing"
-    if kind == "literal_error":
-        near = _nearest(
-            str(value), [word.strip("' ") for word in entry["ctx"]["expected"].replace(" or ", ",").split(",")]
-        )
-        return where, f"{value!r} is not one of {entry['ctx']['expected']}" + (
-            f" (did you mean {near!r}?)" if near else ""
-        )
-    message = entry["msg"].removeprefix("Value error, ")
-    return where, f"{value!r}: {message[0].lower()}{message[1:]}" if not isinstance(value, dict) else message
-
-
-def _depth(loc: Path_, data: Any) -> int:
-    """How much of a path is keys of the file; what follows names the branch of a union."""
-    for depth, part in enumerate(loc):
-        held = isinstance(data, dict) and part in data
-        if not held and not (isinstance(data, list) and isinstance(part, int) and part < len(data)):
-            return depth
-        data = data[part]
-    return len(loc)
-
-
-def _unknown(where: Path_) -> str:
+def _unknown(where: Place) -> str:
     """What to say of a key that the schema does not know: the nearest key here, or the section that has it."""
     here = _section(where[:-1])
     key = str(where[-1])
-    near = _nearest(key, here)
+    near = nearest(key, here)
     homes = [name for name, fields in _sections().items() if key in fields and name]
     if homes and key not in here:
         return f"unknown key; it belongs under {' or '.join(homes)}"
     if near:
         return f"unknown key; did you mean {near!r}?"
-    dotted = {f"{name}.{field}": field for name, fields in _sections().items() if name for field in fields}
-    far = _nearest(key, dotted.values())
+    homes_of = {f"{name}.{field}": field for name, fields in _sections().items() if name for field in fields}
+    far = nearest(key, homes_of.values())
     if far:
-        return f"unknown key; did you mean {' or '.join(name for name, field in dotted.items() if field == far)}?"
-    return f"unknown key; {_dotted(where[:-1]) or 'a recipe'} has {', '.join(sorted(here))}"
+        return f"unknown key; did you mean {' or '.join(name for name, field in homes_of.items() if field == far)}?"
+    return f"unknown key; {dotted(where[:-1]) or 'a recipe'} has {', '.join(sorted(here))}"
 
 
 def _sections() -> dict[str, set[str]]:
@@ -199,27 +119,5 @@ def _sections() -> dict[str, set[str]]:
     return sections
 
 
-def _section(where: Path_) -> set[str]:
+def _section(where: Place) -> set[str]:
     return _sections().get(str(where[0]) if where else "", set())
-
-
-def _nearest(word: str, known: Any) -> str | None:
-    from difflib import get_close_matches
-
-    found = get_close_matches(word, [str(name) for name in known], n=1, cutoff=0.6)
-    return found[0] if found else None
-
-
-def _line(where: Path_, lines: dict[Path_, int]) -> str:
-    for end in range(len(where), 0, -1):
-        if where[:end] in lines:
-            return str(lines[where[:end]]) if lines[where[:end]] else "--set"
-    return "the file"
-
-
-def _as_number(place: str) -> int:
-    return int(place) if place.isdigit() else 0
-
-
-def _dotted(where: Path_) -> str:
-    return ".".join(map(str, where))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
+from pydantic import BeforeValidator, Field, StrictBool
+
+from llmrec.recipes.strict import Section
 
 
 def _number(value: Any) -> Any:
@@ -36,12 +38,6 @@ Precision = Literal["auto", "fp32", "bf16", "fp16", "int8", "nf4"]
 #: Methods that learn matrices beside the model's own, and those that learn virtual tokens before the text.
 LOW_RANK: tuple[MethodName, ...] = ("lora", "rslora", "dora")
 VIRTUAL_TOKENS: tuple[MethodName, ...] = ("prompt", "p-tuning", "prefix")
-
-
-class Section(BaseModel):
-    """Part of a recipe: unknown keys are refused and nothing changes after it was read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=(), allow_inf_nan=False)
 
 
 class Method(Section):

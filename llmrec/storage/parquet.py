@@ -7,9 +7,12 @@ map, and a free ``dict[str, Any]`` is a JSON text, since its values have no comm
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -34,14 +37,16 @@ def arrow_schema(type: type[Record]) -> pa.Schema:
     return pa.schema([pa.field(field.encode_name, _arrow_type(field.type)) for field in info.fields])
 
 
-def write_parquet(target: str | Path, records: Iterable[Record], type: type[Record]) -> int:
+def write_parquet(
+    target: str | Path, records: Iterable[Record], type: type[Record], *, row_group: int = ROW_GROUP
+) -> int:
     """Write records to a Parquet file that appears whole or not at all; returns how many."""
     import pyarrow.parquet as pq
 
     stream = iter(records)
     count = 0
     with atomic_file(target) as file, pq.ParquetWriter(file, arrow_schema(type), compression="zstd") as writer:
-        while chunk := list(itertools.islice(stream, ROW_GROUP)):
+        while chunk := list(itertools.islice(stream, row_group)):
             writer.write_table(to_arrow(chunk, type))
             count += len(chunk)
     return count
@@ -72,15 +77,61 @@ def read_parquet(source: str | Path, type: type[Record]) -> Iterator[Record]:
                 batch.validate(full=True)  # damaged offsets end the process when they are followed
                 for row in batch.to_pylist(maps_as_pydicts="strict"):
                     number += 1
-                    for name in converters:
-                        row[name] = msgspec.json.decode(row[name]) if row.get(name) else {}
-                    yield msgspec.convert(row, type)
+                    yield _record(row, type, converters)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         step = "Check the path; a catalog of other columns is read by 'llmrec catalog import'."
         raise InputError(f"{source}: cannot be read as Parquet ({error})", next_step=step) from error
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         step = f"Give a Parquet file that llmrec wrote for {type.__name__} records."
         raise InputError(f"{source}, row {number}: {error}", next_step=step) from error
+
+
+class ParquetRows(Generic[Record]):
+    """Records of a Parquet file by row; row groups are read when they are asked for, and some stay in memory.
+
+    Args:
+        source: The file.
+        type: Of the records.
+        kept: Row groups that stay.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+
+    def __init__(self, source: Any, type: type[Record], *, kept: int = 128) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            self._file = pq.ParquetFile(source)
+        except (pa.ArrowException, OSError) as error:
+            raise InputError(f"the records cannot be read as Parquet ({error})", next_step="Check the file.") from error
+        sizes = [self._file.metadata.row_group(n).num_rows for n in range(self._file.metadata.num_row_groups)]
+        self._starts = [0, *itertools.accumulate(sizes)]
+        self._type, self._converters = type, _json_columns(type)
+        self._lock = Lock()
+        self._group = lru_cache(maxsize=kept)(self._read)
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def record(self, row: int) -> Record:
+        """The record of a row."""
+        group = bisect_right(self._starts, row) - 1
+        table = self._group(group).slice(row - self._starts[group], 1)
+        return _record(table.to_pylist(maps_as_pydicts="strict")[0], self._type, self._converters)
+
+    def _read(self, group: int) -> pa.Table:
+        with self._lock:  # one reader of a file at a time
+            table = self._file.read_row_group(group)
+        table.validate(full=True)  # damaged offsets end the process when they are followed
+        return table
+
+
+def _record(row: dict[str, Any], type: type[Record], converters: Sequence[str]) -> Record:
+    for name in converters:
+        row[name] = msgspec.json.decode(row[name]) if row.get(name) else {}
+    return msgspec.convert(row, type)
 
 
 def _arrow_type(info: msgspec.inspect.Type) -> pa.DataType:

@@ -191,3 +191,19 @@ def test_what_is_coarse_is_compared_again() -> None:
         False,
     ]
     assert set(FAMILIES) == {"auto", "exact", "hnsw", "ivf", "ivf-disk"}
+
+
+def test_too_little_memory_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    from llmrec.index import dense as module
+
+    vectors = np.random.default_rng(0).normal(size=(4000, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("llmrec.index.families.EXACT_BELOW", 1000)
+        for memory, message in ((4000 * 10, "compared again on disk"), (1000, "do not hold the smallest index")):
+            caplog.clear()
+            module.Dense.build(vectors, "auto", memory=memory)
+            assert message in caplog.text
+        caplog.clear()
+        module.Dense.build(vectors, "auto", memory=10**6)
+        assert "bytes" not in caplog.text

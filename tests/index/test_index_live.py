@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from llmrec.errors import ArtefactError, InputError
 from llmrec.index import Index
 from llmrec.index.lexical import Lexical
 from llmrec.index.live.compacting import compact
+from llmrec.index.live.follower import Follower
 from llmrec.index.live.writing import IndexWriter, Written
 from llmrec.index.verifying import rollback, verify
 from llmrec.records import Price, Product, ProductSummary, Query
@@ -297,3 +300,27 @@ def test_a_large_index_finds_around_what_is_gone(tmp_path: Path) -> None:
     left = writer.index.search_by("dense:title", [query], 50)[0]
     assert left[0].product_id == "new" and len(left) == 50
     assert not {hit.product_id for hit in left} & set(near)
+
+
+def test_who_serves_has_the_latest_without_asking(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    index = shop(tmp_path / "i")
+    writer = IndexWriter(tmp_path / "i", FakeEncoder())
+
+    def within_seconds(fits: Callable[[], bool]) -> bool:
+        until = time.monotonic() + 20
+        while not fits() and time.monotonic() < until:
+            time.sleep(0.01)
+        return fits()
+
+    with Follower(index, every=0.01) as live:
+        writer.add([Product("c", "tin toy")])
+        assert within_seconds(lambda: "c" in live.index.ids)
+        compact(tmp_path / "i")
+        assert within_seconds(lambda: live.index.info()["version"] == "0002")
+        Index.build(tmp_path / "i", index.products, FakeEncoder(salt="x"), replace=True)
+        assert within_seconds(lambda: live.fault is not None)
+        assert live.index.ids == ["a", "b", "c"] and "searched on" in caplog.text
+        Index.build(tmp_path / "i", index.products, FakeEncoder(), replace=True)
+        assert within_seconds(lambda: live.fault is None and live.index.ids == ["a", "b"])
+    writer.add([Product("d", "tin toy")])
+    assert live.index.ids == ["a", "b"]

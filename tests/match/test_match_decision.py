@@ -144,7 +144,7 @@ def test_a_calibration_is_kept_and_decides(index: Index, tmp_path: Path) -> None
     contents, qrels = asked(1, 160)
     calibrate(Matcher(index), contents, qrels).save(tmp_path / "c")
     assert {path.name for path in (tmp_path / "c").iterdir()} == {
-        "decider.json", "pairs.json", "reliability.png", "manifest.json",
+        "decider.json", "pairs.json", "reliability.png", "sets.json", "manifest.json",
     }  # fmt: skip
     made = Calibration.load(tmp_path / "c")
     later, right = asked(2, 160)

@@ -67,7 +67,8 @@ def test_wire_form_is_the_documented_one() -> None:
                 "shown": [],
             }
         ],
-        "no_match": {"decision": None, "probability": None},
+        "no_match": {"decision": None, "probability": None, "possible": None},
+        "reranked": None,
     }
     assert msgspec.json.encode(Product("1", "mug")) == b'{"id":"1","title":"mug"}'
 

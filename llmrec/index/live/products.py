@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -87,7 +87,12 @@ class LiveTable:
     @property
     def records(self) -> list[Product]:
         """The products that are there, in the order in which they came."""
-        return [self.record(row) for row in np.flatnonzero(self._here).tolist()]
+        return list(self.each())
+
+    def each(self) -> Iterator[Product]:
+        """The products that are there, in the order in which they came; those of the version a part at a time."""
+        both = chain(self._base.each(), islice(self._added.records, self._count - self._start))
+        return (product for product, here in zip(both, self._here.tolist(), strict=True) if here)
 
     @property
     def titles(self) -> list[str]:
