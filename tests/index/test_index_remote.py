@@ -222,6 +222,7 @@ def test_all_of_it_goes_through_the_clients_http(
             pytest.approx([h.score for h in own], abs=1e-4) for own in ours
         ]
         assert sorted(stored.ids) == sorted(index.ids)
+        assert sorted(stored.ids_where("price < 20")) == sorted(index.ids_where("price < 20"))
         assert put(stored, [Product("new", "quux")]).search([Query("quux")], 1)[0][0].product_id == "new"
         assert remove(stored, ["new"]) == 1 and stored.latest().count("price exists") == 300
         with pytest.raises(StorageError, match="answers 404"):
