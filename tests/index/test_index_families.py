@@ -200,6 +200,8 @@ def test_too_little_memory_is_told(caplog: pytest.LogCaptureFixture) -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("llmrec.index.families.EXACT_BELOW", 1000)
+        # what is told is told before anything is built
+        patch.setattr(module.Dense, "_quickest", classmethod(lambda cls, vectors, *rest: cls(vectors)))
         for memory, message in ((4000 * 10, "compared again on disk"), (1000, "do not hold the smallest index")):
             caplog.clear()
             module.Dense.build(vectors, "auto", memory=memory)
