@@ -9,8 +9,9 @@ a process of its own behind the HTTP interface, asked through Qdrant's own clien
 each retriever, with the graph and without: the share of the folder's first ten that the store finds, and of the store's
 first ten that score what the folder's tenth does or more (titles repeat, so that tens that differ can be as good); both
 with 95% intervals (bootstrap over queries). Then R@1 and R@10 on the true matches; the error of the deviation of BM25
-where it is estimated, as it is and with a tenth of the scores, as in a catalog ten times as large; and milliseconds a
-query, one at a time and 32 together.
+where it is estimated, from as many scores as are asked for and from those of the candidates alone; and milliseconds a
+query, one at a time and 32 together: through HTTP, where the server is some Python of ours and no measure of Qdrant's,
+and with the engine in this process.
 Writes ``eval/results/remote_equal.json``. Leaves with 2 where the data or a package is not there.
 """
 
@@ -42,7 +43,9 @@ from llmrec.index.remote import RemoteIndex, push, scoring
 from llmrec.index.remote.beside import gathered, packed
 from llmrec.index.remote.payload import payload_of
 from llmrec.index.remote.source import Source
+from llmrec.index.searching import DEPTH
 from llmrec.records import Hit, Product, Query
+from llmrec.seams import Encoder
 
 ROOT = Path(__file__).parents[1]
 TARGET = Path(__file__).parent / "results" / "remote_equal.json"
@@ -114,7 +117,7 @@ def deviations(index: Index, stored: RemoteIndex, queries: Sequence[Query], mome
     errors = []
     before, scoring.MOMENTS = scoring.MOMENTS, moments
     try:
-        for query, found in zip(queries, stored._scored(queries, "bm25", 200, None), strict=True):
+        for query, found in zip(queries, stored._scored(queries, "bm25", DEPTH, None), strict=True):
             ((rows, ours),) = index.scored([query], "bm25")
             place = {index.ids[row]: i for i, row in enumerate(rows)}
             named = {point: own.id for point, own in stored._products.read(found.ids).items()}
@@ -193,18 +196,28 @@ def main() -> None:
             way: RemoteIndex.open(f"qdrant://{place}/catalog", encoder, exact=way == "exact")
             for way in ("graph", "exact")
         }
-        moments = (scoring.MOMENTS, scoring.MOMENTS // 10)
+        moments = (scoring.MOMENTS, DEPTH)
         stages: dict[str, Callable[[], Any]] = {
             "equal": lambda: equal(index, ways, queries),
             "right": lambda: judged(index, ways["graph"], listings, right),
             "deviation": lambda: [deviations(index, ways["graph"], queries, count) for count in moments],
-            "milliseconds": lambda: timed(index, ways, queries),
+            "milliseconds": lambda: timed(index, {**ways, "engine": inside(folder, encoder, Path(work))}, queries),
         }
         chosen.out.parent.mkdir(parents=True, exist_ok=True)
         for name, stage in stages.items():
             result[name] = stage()
             print(json.dumps({name: result[name]}, indent=1), flush=True)
             chosen.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def inside(folder: Path, encoder: Encoder, work: Path) -> RemoteIndex:
+    """The same index in an engine of this process, with the graph."""
+    sys.path.append(str(ROOT))
+    from tests.index.edge import EdgeClient
+
+    client: Any = EdgeClient(work / "inside")
+    push(folder, "qdrant://inside/catalog", client=client)
+    return RemoteIndex.open("qdrant://inside/catalog", encoder, client=client)
 
 
 def kept(folder: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from llmrec.cli.manners import LlmrecGroup, configure_logging
 #: In the order in which help shows them.
 COMMANDS: list[str] = [
     "demo", "doctor", "models", "catalog", "watch", "recipes", "finetune", "summarize", "index", "index_live",
-    "match", "calibrate", "evaluate",
+    "index_push", "match", "calibrate", "evaluate",
 ]  # fmt: skip
 
 app = typer.Typer(

@@ -1,6 +1,7 @@
-"""``llmrec index build products.csv -o shop.index``; ``index search | info | verify | rollback | push shop.index``.
+"""``llmrec index build products.csv -o shop.index``; ``index search | info | verify | rollback shop.index``.
 
-What changes an index that is in use is in ``llmrec.cli.index_live``.
+What changes an index that is in use is in ``llmrec.cli.index_live``, what loads it into a store in
+``llmrec.cli.index_push``.
 """
 
 from __future__ import annotations
@@ -171,30 +172,6 @@ def rollback(index: Annotated[Path, _FOLDER], as_json: Annotated[bool, _JSON] = 
 
     left, current = back(index)
     emit({"left": left, "current": current}, as_json=as_json, text=f"{index}: version {current}, no longer {left}")
-
-
-@app.command()
-def push(
-    index: Annotated[Path, _FOLDER],
-    to: Annotated[str, typer.Option("--to", metavar="ADDRESS", help="qdrant://HOST:6333/NAME, qdrants:// for HTTPS.")],
-    shards: Annotated[int | None, typer.Option(min=1, help="Parts over a cluster (default: the store's).")] = None,
-    replicas: Annotated[int | None, typer.Option(min=1, help="Copies of each part (default: the store's).")] = None,
-    on_disk: Annotated[bool, typer.Option("--on-disk", help="Leave vectors and words on disk, not in memory.")] = False,
-    facet: Annotated[
-        list[str] | None, typer.Option(metavar="FIELD", help="Index this for filters too: attributes.colour.")
-    ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace what the name stands for there.")] = False,
-    keep: Annotated[bool, typer.Option("--keep/--no-keep", help="Leave what is replaced until the next push.")] = True,
-    as_json: Annotated[bool, _JSON] = False,
-) -> None:
-    """Load an index into Qdrant; it can be searched once it is whole. Run again, it goes on where it stopped."""
-    from llmrec.index.remote import Layout
-    from llmrec.index.remote import push as load
-
-    layout = Layout(shards, replicas, on_disk, tuple(facet or ()))
-    told = load(index, to, replace=replace, layout=layout, keep=keep, progress=progress)
-    text = f"{told['address']}: {told['products']} products, {told['sent']} sent in {told['seconds']:.1f} s"
-    emit(told, as_json=as_json, text=text)
 
 
 def _opened(index: Path, encoder: str | None, retriever: str, device: str | None) -> Index | RemoteIndex:

@@ -80,8 +80,9 @@ class EdgeClient:
     def count(self, name: str, *, count_filter: Any, exact: bool) -> Told:
         return Told(count=self._shards[name].count(edge.CountRequest(filter=_filter(count_filter), exact=exact)))
 
-    def scroll(self, name: str, *, limit: int, offset: Any, with_payload: Sequence[str]) -> Any:
-        asked = edge.ScrollRequest(limit=limit, offset=offset, with_payload=list(with_payload), with_vector=False)
+    def scroll(self, name: str, *, scroll_filter: Any, limit: int, offset: Any, with_payload: Sequence[str]) -> Any:
+        options: dict[str, Any] = {"limit": limit, "offset": offset, "with_payload": list(with_payload)}
+        asked = edge.ScrollRequest(filter=_filter(scroll_filter), with_vector=False, **options)
         return self._shards[name].scroll(asked)
 
     def query_batch_points(self, name: str, *, requests: Sequence[Any]) -> list[Told]:

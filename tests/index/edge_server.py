@@ -53,8 +53,9 @@ def answer(store: EdgeClient, method: str, path: str, body: dict[str, Any]) -> A
             asked = models.CountRequest.model_validate(body)
             return {"count": store.count(name, count_filter=asked.filter, exact=True).count}
         case "POST", ["collections", name, "points", "scroll"]:
-            options = {"limit": body["limit"], "offset": body.get("offset"), "with_payload": body["with_payload"]}
-            points, offset = store.scroll(name, **options)
+            asked = models.ScrollRequest.model_validate(body)
+            options = {"limit": asked.limit, "offset": asked.offset, "with_payload": body["with_payload"]}
+            points, offset = store.scroll(name, scroll_filter=asked.filter, **options)
             return {"points": [{"id": p.id, "payload": p.payload} for p in points], "next_page_offset": offset}
         case "POST", ["collections", name, "points", "query", "batch"]:
             requests = models.QueryRequestBatch.model_validate(body).searches

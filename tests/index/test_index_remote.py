@@ -11,13 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from llmrec.errors import ArtefactError, InputError, MissingExtraError, StorageError
 from llmrec.index import Index
 from llmrec.index.remote import Layout, RemoteIndex, push
-from llmrec.index.remote.address import is_address, parse_address
 from llmrec.index.remote.changing import put, remove
 from llmrec.index.remote.store import BESIDE, Store
 from llmrec.match import Matcher
@@ -196,6 +193,19 @@ def test_single_products_come_and_go(stored: RemoteIndex) -> None:
         put(changed, [Product("x", "hat", price=Price(1, "CHF"))])
 
 
+def test_a_folder_with_changes_is_compacted_first(client: Any, tmp_path: Path) -> None:
+    from llmrec.index.live.compacting import compact
+    from llmrec.index.live.writing import IndexWriter
+
+    path = Index.build(tmp_path / "live", catalog(20), None).path
+    IndexWriter(path).remove(["p003"])
+    with pytest.raises(InputError, match="has changes") as told:
+        push(path, SHOP, client=client)
+    assert "llmrec index compact" in told.value.next_step
+    compact(path)
+    assert push(path, SHOP, client=client)["products"] == 19
+
+
 def test_all_of_it_goes_through_the_clients_http(
     index: Index, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -212,6 +222,7 @@ def test_all_of_it_goes_through_the_clients_http(
             pytest.approx([h.score for h in own], abs=1e-4) for own in ours
         ]
         assert sorted(stored.ids) == sorted(index.ids)
+        assert sorted(stored.ids_where("price < 20")) == sorted(index.ids_where("price < 20"))
         assert put(stored, [Product("new", "quux")]).search([Query("quux")], 1)[0][0].product_id == "new"
         assert remove(stored, ["new"]) == 1 and stored.latest().count("price exists") == 300
         with pytest.raises(StorageError, match="answers 404"):
@@ -258,40 +269,3 @@ def test_a_server_that_is_not_there_or_too_old_is_told() -> None:
 
     with pytest.raises(InputError, match=r"1\.19\.2"):
         RemoteIndex.open(SHOP, client=Old(":memory:"))
-
-
-@pytest.mark.parametrize(
-    ("text", "place", "name"),
-    [
-        ("qdrant://search:6333/shop", "search:6333", "shop"),
-        ("qdrant:/search/shop", "search:6333", "shop"),
-        ("qdrants://eu.example/shop-1", "eu.example:443", "shop-1"),
-        ("qdrant://[::1]:7000/shop", "[::1]:7000", "shop"),
-        ("qdrant+file:a/b/shop", "a/b", "shop"),
-        ("qdrant+file:///a/b/shop", "/a/b", "shop"),
-    ],
-)
-def test_addresses_are_read_also_as_paths(text: str, place: str, name: str) -> None:
-    for given_as in (text, Path(text)):
-        address = parse_address(given_as)
-        assert is_address(given_as) and address[1:] == (place, name)
-        assert parse_address(str(address)) == address
-
-
-@pytest.mark.parametrize(
-    "text", ["shop.index", "qdrant://host", "qdrant://host/", "qdrant://u:secret@host/shop", "qdrant://host/a b"]
-)
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(InputError) as told:
-        parse_address(text)
-    assert "secret" not in str(told.value)
-
-
-@given(st.text(max_size=40))
-def test_any_text_is_an_address_or_refused(text: str) -> None:
-    for tried in (text, f"qdrant:{text}", f"qdrant+file:{text}"):
-        try:
-            address = parse_address(tried)
-        except InputError:
-            continue
-        assert parse_address(str(address)) == address

@@ -43,14 +43,11 @@ def put(index: RemoteIndex, products: Sequence[Product]) -> RemoteIndex:
         The index with them. Others that have it open find them too, but for new words, which ``latest`` brings.
 
     Raises:
-        InputError: The index was opened without its encoder, two products have one id, a currency that the catalog did
-            not have, or the index was made of summaries by a version that did not say how long its texts are.
+        InputError: The index was opened without its encoder, two products have one id, or one has a currency that the
+            catalog did not have.
     """
     index = index.latest()
     averages = index.manifest["averages"]
-    if averages is None:
-        step = "Build the index folder again, and push it."
-        raise InputError(f"{index.path}: how long its texts are is not known", next_step=step)
     _check(index, products)
     texts = [field_texts(product, None, index.settings.text) for product in products]
     vectors = _vectors(index, texts)

@@ -229,9 +229,22 @@ class RemoteIndex:
 
     @property
     def ids(self) -> Iterator[str]:
-        """Ids of the products, in no order; read through, a thousand at a time."""
-        records = self.store.ids(self.collection, "record")
-        return (msgspec.json.decode(record, type=Product).id for record in records)
+        """Ids of the products, in no order; all are read through."""
+        return (product.id for product in self.each_product())
+
+    def each_product(self, where: str | None = None) -> Iterator[Product]:
+        """The products, or those that fit a filter, in no order; read a thousand at a time."""
+        wanted = None if where is None else self._filter(where)
+        records = self.store.each(self.collection, "record", wanted)
+        return (msgspec.json.decode(record, type=Product) for record in records)
+
+    def ids_where(self, where: str | None) -> list[str]:
+        """Ids of the products that fit a filter; of all without one.
+
+        Raises:
+            InputError: It cannot be read, or kept to.
+        """
+        return [product.id for product in self.each_product(where)]
 
     def without(self, ids: Sequence[str]) -> RemoteIndex:
         """Not to be had here.
@@ -242,12 +255,13 @@ class RemoteIndex:
         step = "Calibrate on the index folder that was pushed: the calibration holds for both."
         raise InputError(f"{self.path}: an index in a store cannot be thinned out", next_step=step)
 
+    def __len__(self) -> int:
+        return self.store.count(self.collection)
+
     def info(self) -> dict[str, Any]:
         """What the manifest says, and how many products the store counts."""
-        kept = ("created", "counts", "settings", "encoder", "currencies", "digest")
-        found = {name: self.manifest[name] for name in kept}
-        counted = self.store.count(self.collection)
-        return {"path": self.path, "collection": self.collection, **found, "stored": counted}
+        found = {name: self.manifest[name] for name in ("created", "counts", "settings", "encoder", "digest")}
+        return {"path": self.path, "collection": self.collection, **found, "stored": len(self)}
 
     def _scored(self, queries: Sequence[Query], retriever: str, depth: int, where: str | None) -> list[Scored]:
         wanted = None if where is None else self._filter(where)

@@ -8,6 +8,7 @@ index's name come to stand for it, in one step; until then searchers see what wa
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -26,6 +27,8 @@ from llmrec.index.remote.store import Store, name_of_part
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient, models
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 BATCH = 256
@@ -83,6 +86,8 @@ def push(
     started = time.perf_counter()
     indexed = {**INDEXED, **{_facet(name): "keyword" for name in layout.facets}}
     source = Source(path)
+    if source.pictures:
+        logger.warning("%s: its pictures are not pushed; they are searched in the folder only", path)
     store = Store(to if isinstance(to, Address) else parse_address(to), client)
     digest = hashlib.sha256(f"{FORMAT} {source.digest}".encode()).hexdigest()[:12]
     collection = f"{store.address.name}-{digest}"

@@ -11,17 +11,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from llmrec.errors import ArtefactError, InputError
-from llmrec.index.build import IndexSettings
 from llmrec.index.codes import is_code
 from llmrec.index.index import Index
 from llmrec.index.lexical import RARE_COUNT, RARE_SHARE
-from llmrec.index.opening import read_version
-from llmrec.index.texts import FIELDS, field_texts
-from llmrec.index.tokens import tokens
+from llmrec.index.opening import read_settings, read_version
+from llmrec.index.texts import FIELDS
 from llmrec.records import Product
 from llmrec.storage import read_parquet
 
@@ -52,17 +49,19 @@ class Source:
 
     def __init__(self, path: str | Path) -> None:
         index = Index.open(path, check=True)
-        if any(index.info().get("since", {}).values()):
-            step = "Compact it first, then push."
-            raise InputError(f"{path}: has changes since it was built, which are not in its files", next_step=step)
+        if any(index.info()["since"].values()):
+            step = f"Compact it first: llmrec index compact {path}"
+            raise InputError(f"{path}: has changes since it was built, which a store would not get", next_step=step)
         self.digest = index.version_digest
         self._folder, manifest = read_version(Path(path), check=False)
         self.count = int(manifest["counts"]["products"])
         self.counts: dict[str, Any] = manifest["counts"]
-        self.settings = msgspec.convert(manifest["settings"], IndexSettings)
+        self.settings = read_settings(manifest)
         self.encoder: dict[str, Any] | None = manifest["models"]["encoder"]
-        self.pictures = manifest["models"].get("image_encoder") is not None
-        self._averages: dict[str, float] | None = manifest.get("words")
+        #: Whether it has vectors of pictures.
+        self.pictures = manifest["models"]["image_encoder"] is not None
+        #: Mean words of a text of each field.
+        self.averages: dict[str, float] = manifest["words"]
         #: Vectors of each field, float32 ``[n, d]``, on disk until they are read.
         self.dense: dict[str, NDArray[np.float32]] = {}
         if self.encoder:
@@ -89,17 +88,6 @@ class Source:
             shape = (self.count, len(model.scores["indptr"]) - 1)
             found[field] = csc_array(tuple(arrays), shape=shape).tocsr()
         return found
-
-    @cached_property
-    def averages(self) -> dict[str, float] | None:
-        """Mean words of a text of each field; None where the texts cannot be told from the folder."""
-        if self._averages is not None or self.settings.text != "product":
-            return self._averages
-        found = dict.fromkeys(FIELDS, 0.0)
-        for product in self.products():
-            for field, text in field_texts(product, None, "product").items():
-                found[field] += len(tokens(text))
-        return {field: total / self.count for field, total in found.items()}
 
     def products(self) -> Iterator[Product]:
         """The products, in the order of the catalog."""
