@@ -115,7 +115,7 @@ def read(path: str, seconds: float, seed: int) -> None:
     queries = [Query(f"{rng.choice(WORDS)} {rng.choice(WORDS)} {rng.choice(KINDS)}") for _ in range(200)]
     index.search(queries[:5], 10)
     rows = len(index._parts.table)
-    version = index._version.name
+    version = index.version
     until = time.time() + seconds
     print("ready", flush=True)
     with Follower(index, LOOK) as live:
@@ -125,9 +125,9 @@ def read(path: str, seconds: float, seed: int) -> None:
             index.search([rng.choice(queries)], 10)
             took.append(1000 * (time.perf_counter() - started))
             now, total = time.time(), len(index._parts.table)
-            if index._version.name != version:
+            if index.version != version:
                 # rows have other numbers: all products are looked through
-                version, rows = index._version.name, 0
+                version, rows = index.version, 0
             for row in range(rows, total):
                 one = index._parts.table.record(row)
                 seen.setdefault(f"{one.id} {one.title}", now)

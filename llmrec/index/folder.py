@@ -54,9 +54,8 @@ def pointer_of(path: Path) -> Pointer:
         name, _, digest = pointer.read_text(encoding="ascii").partition(" ")
     except FileNotFoundError as error:
         if not path.exists():
-            raise ArtefactError(
-                f"{path}: no such index", next_step="Check the path, or make it: llmrec index build"
-            ) from error
+            step = "Check the path, or make it: llmrec index build"
+            raise ArtefactError(f"{path}: no such index", next_step=step) from error
         raise ArtefactError(f"{path}: not a llmrec index: it has no CURRENT", next_step=REMEDY) from error
     except NotADirectoryError as error:
         raise ArtefactError(f"{path}: a file, not an index folder", next_step="Give the folder of an index.") from error
@@ -75,9 +74,7 @@ def current_version(path: Path) -> Path:
     name, digest = pointer_of(path)
     version, pointer = path / "versions" / name, path / "CURRENT"
     if not re.fullmatch(r"\d{4,}", name) or not version.is_dir():
-        raise ArtefactError(
-            f"{path / 'CURRENT'}: names the version {name[:20]!r}, which is not there", next_step=REMEDY
-        )
+        raise ArtefactError(f"{pointer}: names the version {name[:20]!r}, which is not there", next_step=REMEDY)
     manifest = version / MANIFEST
     if not digest:  # as CURRENT was before format 3
         read_manifest(version, kind=KIND, format_version=FORMAT, check=False, remedy=REMEDY)
@@ -137,9 +134,10 @@ def new_version(
                 yield scratch
             _publish(path, target, carry)
     except BaseException:
-        if target != versions:
+        # an interruption can come when the new version is in use already
+        if target != versions and not _is_current(path, target):
             remove_version(target)
-        if not existed:
+        if not existed and not (path / "CURRENT").exists():
             with suppress(OSError):
                 (versions / BUILDING).unlink()
             for folder in (versions, path):
@@ -172,6 +170,12 @@ def _publish(path: Path, target: Path, carry: Callable[[Journal], None] | None) 
     for number in version_numbers(target.parent):
         if f"{number:04d}" not in kept:
             remove_version(target.parent / f"{number:04d}")
+
+
+def _is_current(path: Path, version: Path) -> bool:
+    with suppress(ArtefactError):
+        return pointer_of(path).name == version.name
+    return False
 
 
 def _whole_version(path: Path) -> Path | None:

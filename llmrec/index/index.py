@@ -189,10 +189,6 @@ class Index(SearchedIndex):
     def version_digest(self) -> str:
         """Digest of the files of the version and of what was written since: the same index is searched."""
         files = sorted((name, entry["sha256"]) for name, entry in self._manifest["files"].items())
-        rows = len(self._parts.table)
-        since = (
-            [rows, self._parts.gone.tolist()]
-            if rows != self._manifest["counts"]["products"] or len(self._parts.gone)
-            else []
-        )
+        # two catalogs of one version that changed differently can have as many products, and the same ones gone
+        since = [self._parts.since, self._parts.gone.tolist()] if self._parts.since or len(self._parts.gone) else []
         return hashlib.sha256(repr((files, *since)).encode()).hexdigest()

@@ -51,6 +51,8 @@ class Parts:
     ) -> None:
         self.table, self.lexical, self.codes, self.dense, self.pictures = table, lexical, codes, dense, pictures
         self.gone = gone
+        #: Digest of what was written since the version was built; empty: nothing.
+        self.since = ""
 
     def __len__(self) -> int:
         return len(self.table) - len(self.gone)

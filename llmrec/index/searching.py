@@ -49,6 +49,11 @@ class SearchedIndex:
         self.image_encoder: ImageEncoder | None = None
 
     @property
+    def version(self) -> str:
+        """Name of the version that is open."""
+        return self._version.name
+
+    @property
     def has_pictures(self) -> bool:
         """Whether ``search_pictures`` can find something."""
         return self._parts.pictures is not None

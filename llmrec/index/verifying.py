@@ -98,6 +98,7 @@ def rollback(path: str | Path) -> tuple[str, str]:
         InputError: There is none, or another process builds the index.
     """
     path = Path(path)
+    current_version(path)  # before a lock is looked for in what is no index
     with building(path):
         current = current_version(path)
         before = max((n for n in version_numbers(path / "versions") if n < int(current.name)), default=None)

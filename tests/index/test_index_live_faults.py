@@ -15,9 +15,11 @@ import pytest
 
 from llmrec.errors import ArtefactError, InputError, StorageError
 from llmrec.index import Index
+from llmrec.index.folder import delta_of
 from llmrec.index.live.compacting import compact
+from llmrec.index.live.delta import Drop, to_entries
 from llmrec.index.live.writing import IndexWriter
-from llmrec.index.verifying import verify
+from llmrec.index.verifying import rollback, verify
 from llmrec.records import Product, Query
 from llmrec.storage.journal import Journal
 from tests.fakes import FakeEncoder
@@ -25,7 +27,9 @@ from tests.fakes import FakeEncoder
 #: Writes for as long as it lives; what it does is a function of a number, which it prints when it is done.
 WRITER = """
 import sys
+from llmrec.index.folder import delta_of
 from llmrec.index.live.compacting import compact
+from llmrec.index.live.delta import Drop, to_entries
 from llmrec.index.live.writing import IndexWriter
 from tests.fakes import FakeEncoder
 from tests.index.test_index_live_faults import change
@@ -216,3 +220,73 @@ def test_an_index_that_is_built_anew_with_another_encoder_is_not_followed(tmp_pa
     for ask in (index.latest, lambda: writer.add([Product("y", "the second")])):
         with pytest.raises(ArtefactError, match="was built with the encoder"):
             ask()
+
+
+def test_an_interruption_after_the_change_of_versions_leaves_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmrec.index import folder
+
+    path = tmp_path / "i"
+    Index.build(path, [Product("z", "the first")], None)
+    IndexWriter(path).add([Product("y", "the second")])
+    remove = folder.remove_version
+
+    def interrupted(version: Path) -> None:
+        if version.name == "0001":  # the old one, which is cleared away when the next but one is there
+            raise KeyboardInterrupt
+        remove(version)
+
+    compact(path)
+    IndexWriter(path).add([Product("x", "the third")])
+    monkeypatch.setattr(folder, "remove_version", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compact(path)
+    index = Index.open(path)
+    assert (index.version, index.ids) == ("0003", ["z", "y", "x"])
+
+
+def test_an_index_whose_first_build_is_interrupted_at_its_end_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from llmrec.index import folder
+
+    point_to = folder.point_to
+
+    def interrupted(path: Path, version: Path) -> None:
+        point_to(path, version)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(folder, "point_to", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Index.build(tmp_path / "i", [Product("z", "the first")], None)
+    assert Index.open(tmp_path / "i").ids == ["z"]
+
+
+def test_a_change_that_does_not_fit_is_told_each_time(tmp_path: Path) -> None:
+    path = tmp_path / "i"
+    index = Index.build(path, [Product("z", "the first")], None)
+    with Journal.open(delta_of(path / "versions" / "0001")) as journal:
+        journal.append(to_entries([Drop(7)]))
+    for ask in (index.latest, index.latest, lambda: Index.open(path)):
+        with pytest.raises(ArtefactError, match="does not fit the index"):
+            ask()
+
+
+def test_going_back_where_there_is_no_index_is_told(tmp_path: Path) -> None:
+    for name in ("nowhere", "empty"):
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(ArtefactError, match=r"no such index|no CURRENT"):
+            rollback(tmp_path / name)
+    assert not list((tmp_path / "empty").iterdir())
+
+
+def test_catalogs_that_changed_differently_have_other_digests(tmp_path: Path) -> None:
+    digests = set()
+    for title in ("one thing", "another thing"):
+        index = Index.build(tmp_path / "i", [Product("z", "the first")], None, replace=True)
+        digests.add(index.version_digest)
+        IndexWriter(tmp_path / "i").put([Product("y", title)])
+        digests.add(index.latest().version_digest)
+        digests.add(index.latest().without(["z"]).version_digest)
+    assert len(digests) == 5

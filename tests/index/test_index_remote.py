@@ -7,6 +7,7 @@ import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from llmrec.errors import ArtefactError, InputError, MissingExtraError, StorageError
 from llmrec.index import Index
 from llmrec.index.remote import Layout, RemoteIndex, push
+from llmrec.index.remote.address import parse_address
 from llmrec.index.remote.changing import put, remove
 from llmrec.index.remote.store import BESIDE, Store
 from llmrec.match import Matcher
@@ -170,10 +172,34 @@ def test_what_is_not_an_index_or_not_whole_is_refused(index: Index, client: Any)
         push(index.path, SHOP, layout=Layout(facets=["colour"]), client=client)
 
 
+@pytest.mark.parametrize(("status", "ready"), [("green", True), ("grey", True), ("yellow", False)])
+def test_a_store_is_waited_for_while_it_works(status: str, ready: bool) -> None:
+    assert Store(parse_address(SHOP), Answering(status)).is_ready("shop-1") is ready  # type: ignore[arg-type]
+
+
+def test_a_store_that_failed_is_not_waited_for() -> None:
+    with pytest.raises(StorageError, match="failed to index"):
+        Store(parse_address(SHOP), Answering("red")).is_ready("shop-1")  # type: ignore[arg-type]
+
+
+class Answering:
+    """A client of which a collection has a status."""
+
+    def __init__(self, status: str) -> None:
+        self._status = status
+
+    def info(self) -> SimpleNamespace:
+        return SimpleNamespace(version="1.20.0")
+
+    def get_collection(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(status=SimpleNamespace(value=self._status))
+
+
 def test_single_products_come_and_go(stored: RemoteIndex) -> None:
     new = Product("new", "quux zx9000k", "a quux of steel", "Acme", ("Home",), price=Price(5, "EUR"))
     late = RemoteIndex.open(SHOP, FakeEncoder(), client=stored.store.client)
     changed = put(stored, [new, Product("p000", "plain tent")])
+    assert changed.version_digest == late.latest().version_digest != late.version_digest
     for own in (changed, late.latest()):
         (found, coded, tent) = own.search([Query("quux"), Query("zx-9000-k"), Query("plain tent")], 1)
         assert [found[0].product_id, coded[0].product_id, tent[0].product_id] == ["new", "new", "p000"]

@@ -53,7 +53,8 @@ class Follower:
             try:
                 newer = self.index.latest()
                 if newer is not self.index:
-                    warm(newer)
+                    if newer.version != self.index.version:
+                        warm(newer)
                     self.index = newer
                 self.fault = None
             except LlmrecError as error:
@@ -65,6 +66,5 @@ class Follower:
 
 def warm(index: Index) -> None:
     """Read what an index needs for its first search."""
-    titles = (product.title for product in index.each_product())
-    query = Query(next(titles, ""))
-    index.search_by("hybrid" if index.can_encode else "bm25", [query], 1)
+    asked = [Query(index.product(id).title) for id in index.ids[:1]]
+    index.search_by("hybrid" if index.can_encode else "bm25", asked, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
@@ -41,8 +42,8 @@ class Following:
         self._base = base
         self._gone = NONE_GONE
         self.parts: Parts = base
-        #: Changes that ``parts`` has.
-        self.changes = 0
+        self._written = hashlib.sha256()
+        self._fault: ArtefactError | None = None
         self.read()
 
     @property
@@ -57,16 +58,24 @@ class Following:
             ArtefactError: The journal is damaged.
         """
         with self._lock:
+            if self._fault is not None:
+                raise self._fault
             entries = self._tail.read()
             if entries:
-                changes = from_entries(entries, str(self._path))
-                gone = self._checked(changes)
+                try:
+                    changes = from_entries(entries, str(self._path))
+                    gone = self._checked(changes)
+                except ArtefactError as error:
+                    self._fault = error  # what was read is not read again: it shall not be passed over then
+                    raise
                 for change in changes:
                     if isinstance(change, Put):
                         self._added.append(change)
+                for entry in entries:
+                    self._written.update(entry)
                 self._gone = np.union1d(self._gone, np.array(gone, dtype=np.int64))
-                self.changes += len(changes)
                 self.parts = LiveParts(self._base, self._gone, self._added)
+                self.parts.since = self._written.hexdigest()
             return self.parts
 
     def _checked(self, changes: Sequence[Change]) -> list[int]:

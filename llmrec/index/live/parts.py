@@ -134,6 +134,8 @@ class LiveParts(Parts):
 def without(parts: Parts, rows: NDArray[np.int64]) -> LiveParts:
     """The same parts as if some rows had never been there: words that only they have are unknown."""
     if isinstance(parts, LiveParts):
-        return LiveParts(parts.base, np.union1d(parts.gone, rows), parts.added)
+        thinned = LiveParts(parts.base, np.union1d(parts.gone, rows), parts.added)
+        thinned.since = parts.since
+        return thinned
     assert isinstance(parts, BaseParts)
     return LiveParts(parts, np.unique(rows))

@@ -205,7 +205,9 @@ class IndexWriter:
         named = [b"" for _ in products]
         if self._index.image_digest and self._image_encoder is not None:
             titles = [text["title"] for text in texts]
-            made, _ = encode_pictures(products, titles, self._image_encoder, self._root)
+            made, counts = encode_pictures(products, titles, self._image_encoder, self._root)
+            if counts.urls:
+                logger.warning("%d pictures are web addresses, which are not fetched", counts.urls)
             for row, image in zip(made.rows.tolist(), made.images, strict=True):
                 shown[row] = (*shown[row], _bytes(image))
             if made.titles is not None:

@@ -157,8 +157,9 @@ class RemoteIndex:
 
     @property
     def version_digest(self) -> str:
-        """Digest of the index folder that was pushed."""
-        return str(self.manifest["digest"])
+        """Digest of the index folder that was pushed, and how often it was changed in the store."""
+        changes = self._pieces - int(self.manifest["pieces"]) - 1
+        return f"{self.manifest['digest']}{f'+{changes}' if changes else ''}"
 
     def search(self, queries: Sequence[Query], k: int, where: str | None = None) -> list[list[Hit]]:
         """Find at most ``k`` products for each query by all parts together, best first, ties broken by id.

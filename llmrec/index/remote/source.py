@@ -54,6 +54,8 @@ class Source:
             raise InputError(f"{path}: has changes since it was built, which a store would not get", next_step=step)
         self.digest = index.version_digest
         self._folder, manifest = read_version(Path(path), check=False)
+        if self._folder.name != index.version:
+            raise InputError(f"{path}: was built anew just now", next_step="Run it again.")
         self.count = int(manifest["counts"]["products"])
         self.counts: dict[str, Any] = manifest["counts"]
         self.settings = read_settings(manifest)

@@ -238,9 +238,18 @@ class Store:
         return [msgspec.json.decode(found[number]) for number in range(start, end)]
 
     def is_ready(self, collection: str) -> bool:
-        """Whether the store has done with indexing what was written."""
+        """Whether the store has done with indexing what was written.
+
+        Raises:
+            StorageError: It says that it failed.
+        """
         with self._told():
-            return str(getattr(self.client.get_collection(collection).status, "value", "green")) == "green"
+            status = str(getattr(self.client.get_collection(collection).status, "value", "green"))
+        if status == "red":
+            step = "Look into the log of the server; run the command again to go on."
+            raise StorageError(f"{self.address}: the store failed to index what it got", next_step=step)
+        # grey: it could do more, and will when it is next written to
+        return status in ("green", "grey")
 
     def point_alias(self, collection: str) -> None:
         """Let the index's name stand for a collection, in one step."""
