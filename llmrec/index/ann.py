@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Vectors that are added at a time, and that the structure is learned from: so many for each cell, and at least.
 ADDED, A_CELL, LEAST = 262_144, 48, 65_536
+#: Queries from which they are compared with the centres of all cells together.
+TOGETHER = 16
 #: Rounds of k-means for the cells.
 ROUNDS = 12
 #: Breadth of the search while a graph is built (Malkov & Yashunin 2018, arXiv 1603.09320).
@@ -52,10 +54,6 @@ class Point(msgspec.Struct, frozen=True):
     effort: Effort
     recall: float
     queries: int
-
-
-#: Queries from which they are compared with the centres of all cells together.
-TOGETHER = 16
 
 
 class Ann:

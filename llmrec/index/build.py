@@ -85,7 +85,7 @@ def build_version(
         pictures, pictured = encode_pictures(rows, titles, image_encoder, images_root, progress)
     models = {"encoder": _model(encoder) if vectors else None, "image_encoder": _model(image_encoder)}
     cut = getattr(encoder, "truncated", 0) if vectors else 0
-    write_version(path, Made(rows, summaries, vectors, pictures, pictured, models, cut), settings)
+    write_version(path, Made(rows, texts, summaries, vectors, pictures, pictured, models, cut), settings)
 
 
 class Made(NamedTuple):
@@ -93,6 +93,7 @@ class Made(NamedTuple):
 
     Attributes:
         products: In the order of their rows.
+        texts: Of each, by field.
         summaries: By the product's id.
         vectors: For each field float32 ``[n, d]``; empty without an encoder.
         pictures: Vectors of pictures, or None.
@@ -102,6 +103,7 @@ class Made(NamedTuple):
     """
 
     products: Sequence[Product]
+    texts: Sequence[Mapping[str, str]]
     summaries: Mapping[str, ProductSummary]
     vectors: Mapping[str, NDArray[np.float32]]
     pictures: PictureVectors | None
@@ -123,7 +125,6 @@ def write_version(
         StorageError: The disk refused; what was there is as it was.
         InputError: Another process builds or compacts the index.
     """
-    texts = texts_of(made.products, made.summaries, settings.text)
     with new_version(path, carry, expected) as folder:
         search = {}
         for field, vectors in made.vectors.items():
@@ -144,7 +145,7 @@ def write_version(
         words = {}
         for field in FIELDS:
             (folder / "lexical" / field).mkdir(parents=True)
-            lexical = Lexical.build([text[field] for text in texts])
+            lexical = Lexical.build([text[field] for text in made.texts])
             lexical.save(folder / "lexical" / field)
             words[field] = lexical.average
         write_manifest(
@@ -153,7 +154,7 @@ def write_version(
             format_version=FORMAT,
             counts={
                 "products": len(made.products),
-                "without_text": sum(not text["whole"] for text in texts),
+                "without_text": sum(not text["whole"] for text in made.texts),
                 "summarized": len(summaries),
                 "texts_cut": made.texts_cut,
             },

@@ -55,11 +55,15 @@ def kin_of(code: str, vocabulary: Container[str], codes: Sequence[str]) -> list[
     ends = (code[-i:] for i in range(SHORTEST, len(code)))
     pieces = {code, *beginnings, *ends}
     kin = [piece for piece in pieces if piece in vocabulary and (piece == code or is_code(piece))]
-    at = bisect_left(codes, code)
-    while at < len(codes) and codes[at].startswith(code):
-        kin.append(codes[at])
-        at += 1
-    return kin
+    return kin + beginning_with(code, codes)
+
+
+def beginning_with(code: str, codes: Sequence[str]) -> list[str]:
+    """Those of sorted model numbers that begin with a code."""
+    start = end = bisect_left(codes, code)
+    while end < len(codes) and codes[end].startswith(code):
+        end += 1
+    return list(codes[start:end])
 
 
 class CodeBook:

@@ -108,7 +108,7 @@ class Lexical:
 
     def words(self, text: str) -> QueryWords:
         """The words of a query, weighed against the words of this field."""
-        return query_words(text, self.model.vocab_dict, self._lookalikes)
+        return query_words(text, self.vocabulary, self._lookalikes)
 
     def scores(self, words: QueryWords) -> NDArray[np.float32]:
         """BM25 of a query with every text, float32 ``[n]``; 0 where no word is shared."""
@@ -139,7 +139,7 @@ class Lexical:
         return int(starts[column]), int(starts[column + 1])
 
     def _rarity(self, frequency: int) -> float:
-        return float(_rarity(np.float64(frequency), self._alive))
+        return rarity_of(frequency, self._alive)
 
     def _lookalikes(self, form: str) -> Sequence[str]:
         return self._forms.get(form, ())
@@ -154,6 +154,11 @@ class Lexical:
         return forms
 
 
-def _rarity(frequency: Any, count: int) -> Any:
-    """The inverse document frequency of Lucene's BM25."""
-    return np.log(1 + (count - frequency + 0.5) / (frequency + 0.5))
+def rarity_of(frequency: int, count: int) -> float:
+    """The inverse document frequency of Lucene's BM25, of a word that so many of ``count`` texts have."""
+    return float(np.log(1 + (count - frequency + 0.5) / (frequency + 0.5)))
+
+
+def damping(words: int, average: float) -> float:
+    """What BM25 adds to how often a text of so many words has a word, so that often counts little more than once."""
+    return K1 * (1 - B + B * words / max(average, 1e-9))

@@ -97,7 +97,15 @@ def wanted_encoder(path: Path, asked: str | None) -> Wanted | None:
         ArtefactError: Not an index.
         InputError: One is asked for, and the index has no vectors.
     """
-    built = read_version(path, check=False)[1]["models"]["encoder"]
+    return wanted_of(path, read_version(path, check=False)[1]["models"]["encoder"], asked)
+
+
+def wanted_of(path: Path | str, built: dict[str, Any] | None, asked: str | None) -> Wanted | None:
+    """The same where it is known what the index was built with; None: without vectors.
+
+    Raises:
+        InputError: One is asked for, and the index has no vectors.
+    """
     if asked and not built:
         step = "Leave the encoder out, or build the index with one."
         raise InputError(f"{path}: holds no vectors, so no encoder is of use", next_step=step)

@@ -70,10 +70,7 @@ class Parts:
         Raises:
             InputError: The filter cannot be read.
         """
-        if where is None:
-            return None
-        kept = self.table.kept(where)
-        return kept & ~self.is_gone if len(self.gone) else kept
+        return None if where is None else self.table.kept(where)
 
     @property
     def summaries(self) -> Mapping[int, ProductSummary]:

@@ -33,6 +33,17 @@ def ranked(ids: Sequence[str], scores: NDArray[np.float32]) -> NDArray[np.int64]
     return np.array(sorted(range(len(ids)), key=lambda i: (-values[i], ids[i])), dtype=np.int64)
 
 
+def existing(row: int | None, product_id: str) -> int:
+    """The row of a product that was looked for.
+
+    Raises:
+        InputError: There is none.
+    """
+    if row is None:
+        raise InputError(f"no product {product_id!r}", next_step="Check the id.")
+    return row
+
+
 class ProductTable:
     """The products of a version of an index, by row and by id."""
 
@@ -117,10 +128,7 @@ class ProductTable:
         Raises:
             InputError: There is no such product.
         """
-        row = self.find(product_id)
-        if row is None:
-            raise InputError(f"no product {product_id!r}", next_step="Check the id.")
-        return row
+        return existing(self.find(product_id), product_id)
 
     def _file(self) -> Any:
         return pyarrow.BufferReader(self._records)

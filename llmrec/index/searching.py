@@ -8,15 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import msgspec
 import numpy as np
 
 from llmrec.errors import InputError
-from llmrec.index.build import IndexSettings
 from llmrec.index.fusion import FUSIONS, Candidates, Weights, weights_of, zscore
 from llmrec.index.grams import best_names
 from llmrec.index.likeness import likeness
 from llmrec.index.live.parts import without
+from llmrec.index.opening import read_settings
 from llmrec.index.parts import Parts
 from llmrec.index.pictures import BOTH
 from llmrec.index.products import ranked
@@ -32,6 +31,19 @@ if TYPE_CHECKING:
 DEPTH = 200
 
 
+def check_search(path: Path | str, retrievers: Sequence[str], retriever: str, k: int) -> None:
+    """Check what is asked of an index.
+
+    Raises:
+        InputError: ``k`` under 1, or a retriever that it does not have.
+    """
+    if k < 1:
+        raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
+    if retriever not in retrievers:
+        step = f"Choose one of: {', '.join(retrievers)}."
+        raise InputError(f"{path}: no retriever {retriever!r}", next_step=step)
+
+
 class SearchedIndex:
     """What is asked of an open index; ``llmrec.index.Index`` builds and opens one."""
 
@@ -44,7 +56,7 @@ class SearchedIndex:
         self._encoder = encoder
         self._queries = QueryVectors(encoder) if encoder is not None else None
         self._parts = parts
-        self.settings = msgspec.convert(manifest["settings"], IndexSettings)
+        self.settings = read_settings(manifest)
         #: The encoder of pictures that the index was opened with; ``search_pictures`` takes its vectors.
         self.image_encoder: ImageEncoder | None = None
 
@@ -93,11 +105,7 @@ class SearchedIndex:
         Raises:
             InputError: See ``search``; or a retriever that this index does not have.
         """
-        if k < 1:
-            raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
-        if retriever not in self.retrievers:
-            step = f"Choose one of: {', '.join(self.retrievers)}."
-            raise InputError(f"{self.path}: no retriever {retriever!r}", next_step=step)
+        check_search(self.path, self.retrievers, retriever, k)
         # "bm25" and "dense" are what they are called: the fields summed, without what the default fusion knows besides
         fuse = self._fuse if retriever == "hybrid" else FUSIONS["sum"]
         found: list[list[Hit]] = []

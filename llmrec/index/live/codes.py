@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import insort
 from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmrec.index.codes import CodeBook, is_code
+from llmrec.index.codes import CodeBook, beginning_with, is_code
 from llmrec.index.lexical import RARE_COUNT, Lexical
 from llmrec.index.live.growing import Growing
 
@@ -50,15 +50,7 @@ class LiveCodeBook(CodeBook):
         self._base, self._added, self._count = base, added, count
 
     def _kin(self, code: str) -> list[str]:
-        own = super()._kin(code)
-        if self._added is None:
-            return own
-        added = self._added.sorted
-        at = bisect_left(added, code)
-        while at < len(added) and added[at].startswith(code):
-            own.append(added[at])
-            at += 1
-        return own
+        return super()._kin(code) + beginning_with(code, self._added.sorted if self._added else ())
 
     @cached_property
     def codes(self) -> list[str]:

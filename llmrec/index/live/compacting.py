@@ -6,18 +6,18 @@ from bisect import bisect_left
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from llmrec.errors import InputError
-from llmrec.index.build import Made, write_version
+from llmrec.index.build import Made, texts_of, write_version
 from llmrec.index.folder import delta_of
-from llmrec.index.live.delta import Change, Drop, Put, from_entries, to_entries
+from llmrec.index.live.delta import Change, Drop, from_entries, to_entries
 from llmrec.index.live.following import Following
 from llmrec.index.opening import read_settings, read_version
 from llmrec.index.parts import BaseParts, Parts
 from llmrec.index.pictures import PictureCounts, PictureVectors
-from llmrec.index.vectors import Vectors
 from llmrec.storage.journal import Journal, JournalTail
 
 
@@ -80,7 +80,7 @@ def renumbered(changes: list[Change], rows: NDArray[np.int64], end: int) -> list
     return [
         Drop(now(change.row))
         if isinstance(change, Drop)
-        else Put(change.product, now(change.replaces), change.summary, change.vectors, change.pictures, change.title)
+        else msgspec.structs.replace(change, replaces=now(change.replaces))
         if change.replaces >= 0
         else change
         for change in changes
@@ -97,13 +97,10 @@ def _made(parts: Parts, rows: NDArray[np.int64], manifest: dict[str, Any]) -> Ma
         own, titles = parts.pictures.rows, parts.pictures.titles
         shown = np.flatnonzero(~parts.is_gone[own])
         places = np.searchsorted(rows, own[shown])
-        images = _taken(parts.pictures.images, shown)
+        images = parts.pictures.images.take(shown)
         pictures = PictureVectors(places, images, None if titles is None else titles.take(rows))
         told = {**manifest["pictures"], "embedded": len(shown), "products": len(np.unique(places))}
         counts = PictureCounts(**told)
     cut = int(manifest["counts"]["texts_cut"])
-    return Made(products, summaries, vectors, pictures, counts, manifest["models"], cut)
-
-
-def _taken(vectors: Vectors, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    return vectors.take(rows) if len(rows) else np.zeros((0, vectors.dimension), dtype=np.float32)
+    texts = texts_of(products, summaries, read_settings(manifest).text)
+    return Made(products, texts, summaries, vectors, pictures, counts, manifest["models"], cut)

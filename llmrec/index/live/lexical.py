@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmrec.index.lexical import K1, B, Lexical
-from llmrec.index.query_words import SHORTEST_CODE, QueryWords, lookalike, query_words
+from llmrec.index.lexical import Lexical, damping
+from llmrec.index.query_words import SHORTEST_CODE, QueryWords, lookalike
 from llmrec.index.tokens import tokens
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Texts:
 
     def __init__(self, start: int, average: float) -> None:
         self._start = start
-        self._average = max(average, 1e-9)
+        self._average = average
         self._words: dict[str, tuple[array[int], array[float]]] = {}
         self.forms: dict[str, list[str]] = {}
         self.count = 0
@@ -42,7 +42,7 @@ class Texts:
         """Add a text; returns its distinct words."""
         words = tokens(text)
         counts = Counter(words)
-        length = K1 * (1 - B + B * len(words) / self._average)
+        length = damping(len(words), self._average)
         row = self._start + self.count
         for word, n in counts.items():
             column = self._words.get(word)
@@ -107,10 +107,6 @@ class LiveLexical(Lexical):
             if len(rows):  # of words that nobody has there is no end
                 self._known[word] = found
         return found
-
-    def words(self, text: str) -> QueryWords:
-        """The words of a query, weighed against the words of this field."""
-        return query_words(text, self.vocabulary, self._lookalikes)
 
     def scores(self, words: QueryWords) -> NDArray[np.float32]:
         """BM25 of a query with every text, float32 ``[n]``; 0 where no word is shared, and for texts that are gone."""

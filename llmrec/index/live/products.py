@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llmrec.errors import InputError
 from llmrec.index.facets import Facets
-from llmrec.index.products import FILTERS, ProductTable
+from llmrec.index.products import FILTERS, ProductTable, existing
 from llmrec.index.where import parse
 from llmrec.records import Product
 from llmrec.storage import to_arrow
@@ -123,7 +122,4 @@ class LiveTable:
         Raises:
             InputError: There is no such product.
         """
-        row = self.find(product_id)
-        if row is None:
-            raise InputError(f"no product {product_id!r}", next_step="Check the id.")
-        return row
+        return existing(self.find(product_id), product_id)

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import msgspec
 import numpy as np
 
 from llmrec.errors import ArtefactError, InputError, LlmrecError
@@ -161,17 +162,17 @@ class IndexWriter:
                 raise InputError(f"{self.path}: what is added to it needs its {name}", next_step=step)
 
     def _put_block(self, block: Sequence[Product], summaries: Mapping[str, ProductSummary], mode: Mode) -> Written:
-        self._index = self._index.latest()
+        before = self._index = self._index.latest()
         changed = [product for product in block if self._differs(product, summaries.get(product.id), mode)]
         puts = self._encoded(changed, summaries)
         with self._writing() as journal:
-            # another process may have written meanwhile
             changes, replaced = [], 0
             for put in puts:
-                if self._differs(put.product, put.summary, mode):
+                # another process may have written meanwhile
+                if self._index is before or self._differs(put.product, put.summary, mode):
                     row = self._index.find(put.product.id)
                     replaced += row is not None
-                    changes.append(put if row is None else _in_place_of(put, row))
+                    changes.append(put if row is None else msgspec.structs.replace(put, replaces=row))
             self._append(journal, changes)
         return Written(len(changes) - replaced, replaced, len(block) - len(changes))
 
@@ -245,10 +246,6 @@ class IndexWriter:
         if changes:
             journal.append(to_entries(changes))
             self._index = self._index.latest()
-
-
-def _in_place_of(put: Put, row: int) -> Put:
-    return Put(put.product, row, put.summary, put.vectors, put.pictures, put.title)
 
 
 def _bytes(vector: NDArray[np.float32]) -> bytes:

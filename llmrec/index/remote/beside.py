@@ -19,7 +19,7 @@ import numpy as np
 from llmrec.errors import ArtefactError
 from llmrec.index.codes import is_code
 from llmrec.index.facet_values import folded
-from llmrec.index.lexical import Lexical
+from llmrec.index.lexical import Lexical, rarity_of
 from llmrec.index.query_words import QueryWords
 from llmrec.index.remote.source import Source, sample_of
 
@@ -56,7 +56,7 @@ class Words:
 
     def rarity(self, frequency: int) -> float:
         """The inverse document frequency of Lucene's BM25, of a word that so many texts have."""
-        return float(np.log(1 + (self.count - frequency + 0.5) / (frequency + 0.5)))
+        return rarity_of(frequency, self.count)
 
     def vector(self, words: QueryWords) -> tuple[list[int], list[float]]:
         """A query as columns and weights."""

@@ -16,7 +16,7 @@ import numpy as np
 from llmrec.errors import InputError
 from llmrec.index.codes import is_code
 from llmrec.index.facet_values import folded
-from llmrec.index.lexical import K1, B
+from llmrec.index.lexical import damping
 from llmrec.index.remote.beside import Words
 from llmrec.index.remote.index import RemoteIndex
 from llmrec.index.remote.payload import point_of
@@ -120,7 +120,7 @@ def _vectors(index: RemoteIndex, texts: Sequence[dict[str, str]]) -> dict[str, N
 def _postings(text: str, words: Words, average: float, added: dict[str, float]) -> _Postings:
     """Columns and BM25 weights of a text; words that the field does not have come to ``added`` with their weight."""
     counts = Counter(tokens(text))
-    length = K1 * (1 - B + B * counts.total() / max(average, 1e-9))
+    length = damping(counts.total(), average)
     places = {word: len(words.columns) + place for place, word in enumerate(added)}
     columns, weights = [], []
     for word, n in counts.items():

@@ -13,7 +13,7 @@ import numpy as np
 from llmrec.errors import ArtefactError, InputError
 from llmrec.index.build import IndexSettings
 from llmrec.index.fusion import FUSIONS, Candidates, Weights, weights_of, zscore
-from llmrec.index.opening import Wanted, same_encoder
+from llmrec.index.opening import Wanted, same_encoder, wanted_of
 from llmrec.index.remote.address import Address, parse_address
 from llmrec.index.remote.beside import Beside, unpacked
 from llmrec.index.remote.filtering import translated
@@ -23,7 +23,7 @@ from llmrec.index.remote.pushing import FORMAT
 from llmrec.index.remote.scoring import Plan, Scored, scored
 from llmrec.index.remote.store import Store
 from llmrec.index.scoring import Asked, QueryVectors, takes_part
-from llmrec.index.searching import DEPTH
+from llmrec.index.searching import DEPTH, check_search
 from llmrec.index.standing import Standing, standing_of
 from llmrec.index.texts import FIELDS
 from llmrec.index.where import parse
@@ -110,13 +110,7 @@ class RemoteIndex:
         Raises:
             InputError: One is asked for, and the index has no vectors.
         """
-        built = self.manifest["encoder"]
-        if asked and not built:
-            step = "Leave the encoder out, or build the index with one."
-            raise InputError(f"{self.path}: holds no vectors, so no encoder is of use", next_step=step)
-        if not built:
-            return None
-        return Wanted(asked or str(built["reference"]), int(built["dimension"]) if built.get("cut") else None)
+        return wanted_of(self.path, self.manifest["encoder"], asked)
 
     def latest(self) -> RemoteIndex:
         """The index that the name stands for now: this one, unless it was pushed again or changed.
@@ -176,11 +170,7 @@ class RemoteIndex:
         Raises:
             InputError: See ``search``; or a retriever that this index does not have.
         """
-        if k < 1:
-            raise InputError(f"k={k}: must be 1 or more", next_step="Ask for at least one product.")
-        if retriever not in self.retrievers:
-            step = f"Choose one of: {', '.join(self.retrievers)}."
-            raise InputError(f"{self.path}: no retriever {retriever!r}", next_step=step)
+        check_search(self.path, self.retrievers, retriever, k)
         fuse = self._fuse if retriever == "hybrid" else FUSIONS["sum"]
         best: list[list[tuple[str, float]]] = []
         for ids, found in self._scored(queries, retriever, max(DEPTH, k), where):

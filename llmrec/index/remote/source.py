@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from llmrec.errors import ArtefactError, InputError
+from llmrec.errors import InputError
 from llmrec.index.codes import is_code
 from llmrec.index.index import Index
-from llmrec.index.lexical import RARE_COUNT, RARE_SHARE
+from llmrec.index.lexical import RARE_COUNT, RARE_SHARE, Lexical
 from llmrec.index.opening import read_settings, read_version
 from llmrec.index.texts import FIELDS
 from llmrec.records import Product
@@ -121,19 +121,7 @@ class Source:
 
     @cached_property
     def _models(self) -> dict[str, Any]:
-        import bm25s
-
-        found = {}
-        for field in FIELDS:
-            folder = self._folder / "lexical" / field
-            try:
-                found[field] = bm25s.BM25.load(
-                    folder, mmap=True, allow_pickle=False, load_corpus=False, show_progress=False
-                )
-            except (OSError, ValueError, KeyError) as error:
-                step = "Build the index again."
-                raise ArtefactError(f"{folder}: cannot be read ({error})", next_step=step) from error
-        return found
+        return {field: Lexical.load(self._folder / "lexical" / field, self.count).model for field in FIELDS}
 
 
 def sample_of(count: int, size: int) -> Sequence[int]:
